@@ -1,0 +1,139 @@
+"""P, QRS and T as masks over a window, and back: what the net draws, and the waves and beats that it means.
+
+A mask sample is the share of its own time step that a wave covers, so a boundary inside a step is still known, and the
+place where it crosses one half is the onset or offset without bias.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+P, QRS, T = 0, 1, 2
+WAVES = ("P", "QRS", "T")
+
+# A run of mask shorter than this is noise, and two runs closer than this are one wave (s); physiology, not tuning.
+_SHORTEST_S = (0.024, 0.024, 0.040)
+_BRIDGE_S = 0.024
+_P_TO_QRS_MAX_S = 0.44  # the longest PR that is looked for
+_QRS_TO_T_END_MAX_S = 0.72
+
+
+@dataclass(frozen=True)
+class Wave:
+    """kind: P, QRS or T; onset and offset in s from the window's start; confidence: mean mask probability."""
+
+    kind: int
+    onset_s: float
+    offset_s: float
+    confidence: float = 1.0
+
+
+@dataclass(frozen=True)
+class MaskGrid:
+    """Where mask sample j lies: at (j - margin) / sampling_rate_hz from the window's start."""
+
+    sampling_rate_hz: float = 125.0
+    length: int = 1280
+    margin: int = 15
+
+    def draw(self, waves: Iterable[Wave]) -> NDArray[np.float32]:
+        """(3, length) coverage in 0 to 1."""
+        mask = np.zeros((3, self.length), np.float32)
+        for wave in waves:
+            low = wave.onset_s * self.sampling_rate_hz + self.margin + 0.5
+            high = wave.offset_s * self.sampling_rate_hz + self.margin + 0.5
+            first, last = max(0, int(low)), min(self.length - 1, int(high))
+            if last < first:
+                continue
+            j = np.arange(first, last + 1)
+            covered = np.minimum(high, j + 1) - np.maximum(low, j)
+            row = mask[wave.kind]
+            row[first : last + 1] = np.maximum(row[first : last + 1], np.clip(covered, 0, 1))
+        return mask
+
+    def read(self, logits: NDArray[np.float32]) -> list[Wave]:
+        """The waves of (3, length) mask logits, by onset. A wave that is cut by the grid's edge is left out."""
+        probability = 1.0 / (1.0 + np.exp(-np.clip(logits, -30, 30)))
+        waves: list[Wave] = []
+        for kind in (P, QRS, T):
+            waves += self._runs(kind, probability[kind])
+        return sorted(waves, key=lambda w: w.onset_s)
+
+    def _runs(self, kind: int, probability: NDArray[np.float32]) -> list[Wave]:
+        inside = probability > 0.5
+        turns = np.flatnonzero(inside[1:] != inside[:-1])
+        if inside[0]:
+            turns = turns[1:]
+        starts, ends = turns[0::2], turns[1::2]  # the run is starts + 1 ... ends
+        starts = starts[: len(ends)]
+        if len(starts) == 0:
+            return []
+
+        def crossing(j: NDArray[np.intp]) -> NDArray[np.float64]:
+            a, b = probability[j].astype(np.float64), probability[j + 1].astype(np.float64)
+            return (j + (0.5 - a) / (b - a) - self.margin) / self.sampling_rate_hz
+
+        onset, offset = crossing(starts), crossing(ends)
+        apart = np.flatnonzero(onset[1:] - offset[:-1] >= _BRIDGE_S)
+        first, last = np.concatenate([[0], apart + 1]), np.concatenate([apart, [len(onset) - 1]])
+        total = np.concatenate([[0.0], np.cumsum(probability)])
+        waves = []
+        for i, k in zip(first, last, strict=True):
+            if offset[k] - onset[i] >= _SHORTEST_S[kind]:
+                a, b = starts[i] + 1, ends[k] + 1
+                waves.append(Wave(kind, float(onset[i]), float(offset[k]), float((total[b] - total[a]) / (b - a))))
+        return waves
+
+
+@dataclass(frozen=True)
+class Beat:
+    """One QRS with the P before it and the T after it, where there are such; s from the window's start."""
+
+    r_peak_s: float
+    qrs: Wave
+    p: Wave | None
+    t: Wave | None
+
+
+def beats_of(waves: list[Wave], conditioned_mv: NDArray[np.float32], sampling_rate_hz: float) -> list[Beat]:
+    """Beats by their QRS. The R peak is the largest deflection inside the QRS, refined by a parabola."""
+    complexes = [w for w in waves if w.kind == QRS]
+    found = []
+    for i, qrs in enumerate(complexes):
+        before = complexes[i - 1].offset_s if i else -np.inf
+        after = complexes[i + 1].onset_s if i + 1 < len(complexes) else np.inf
+        p = [
+            w
+            for w in waves
+            if w.kind == P
+            and w.onset_s > max(before, qrs.onset_s - _P_TO_QRS_MAX_S)
+            and (w.onset_s + w.offset_s) / 2 < qrs.onset_s
+        ]
+        t = [
+            w
+            for w in waves
+            if w.kind == T
+            and (w.onset_s + w.offset_s) / 2 > qrs.offset_s
+            and w.offset_s < min(after + 0.04, qrs.onset_s + _QRS_TO_T_END_MAX_S)
+        ]
+        peak = _peak(conditioned_mv, sampling_rate_hz, qrs)
+        found.append(Beat(peak, qrs, p[-1] if p else None, max(t, key=lambda w: w.offset_s - w.onset_s) if t else None))
+    return found
+
+
+def _peak(x: NDArray[np.float32], rate: float, qrs: Wave) -> float:
+    low = max(0, int(np.floor(qrs.onset_s * rate)))
+    high = min(len(x), int(np.ceil(qrs.offset_s * rate)) + 1)
+    if high - low < 3:
+        return (qrs.onset_s + qrs.offset_s) / 2
+    size = np.abs(x[low:high])
+    k = int(size.argmax())
+    if 0 < k < len(size) - 1:
+        a, b, c = (float(v) for v in size[k - 1 : k + 2])
+        bend = a - 2 * b + c
+        return (low + k + (0.5 * (a - c) / bend if bend else 0.0)) / rate
+    return (low + k) / rate

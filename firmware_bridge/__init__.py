@@ -1,0 +1,1 @@
+"""Bytes from a wearable to samples on the device's own clock. Knows nothing of ECG models."""

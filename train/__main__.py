@@ -1,0 +1,64 @@
+"""`python -m train generate|regress|transfer|evaluate --config FILE`; every stage resumes where it was."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from edge_runtime.errors import LeadwireError
+
+# Without these glibc gives every activation back to the system and takes it again: up to half of the training time.
+_MALLOC = {
+    "MALLOC_MMAP_THRESHOLD_": "4294967296",
+    "MALLOC_TRIM_THRESHOLD_": "17179869184",
+    "MALLOC_TOP_PAD_": "1073741824",
+}
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m train", description=__doc__)
+    parser.add_argument("verb", choices=("generate", "regress", "transfer", "evaluate"))
+    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="where run folders live (default: runs)")
+    parser.add_argument("--fold", action="append", help="only this fold (0 to 4, or all); default: every one")
+    parser.add_argument("--threads", type=int, help="torch threads; default: all cores")
+    parser.add_argument("--device", default="auto", help="cpu, cuda, or auto (default)")
+    chosen = parser.parse_args(arguments)
+
+    import torch
+
+    from train.config import load_config
+    from train.evaluate import evaluate
+    from train.pictures import contact_sheet, learning_curves
+    from train.run import Run, default_threads
+
+    torch.set_num_threads(chosen.threads or default_threads())
+    run = Run.create(load_config(chosen.config), chosen.runs)
+    folds = chosen.fold or run.folds()
+    if unknown := [f for f in folds if f not in run.folds()]:
+        parser.error(f"--fold {unknown[0]}: this run has {', '.join(run.folds())}")
+    if chosen.verb == "generate":
+        contact_sheet(run.synthetic, run.folder / "contact_sheet.png")
+    elif chosen.verb == "regress":
+        run.stage("pretrain", device=chosen.device)
+        for fold in folds:
+            run.stage("regress", fold, chosen.device)
+    elif chosen.verb == "transfer":
+        for fold in folds:
+            run.stage("transfer", fold, chosen.device)
+        learning_curves(run.folder)
+    else:
+        evaluate(run)
+    return 0
+
+
+if __name__ == "__main__":
+    if any(os.environ.get(k) != v for k, v in _MALLOC.items()):
+        os.execve(sys.executable, [sys.executable, "-m", "train", *sys.argv[1:]], {**os.environ, **_MALLOC})
+    try:
+        raise SystemExit(main(sys.argv[1:]))
+    except LeadwireError as error:
+        print(f"train: {error}", file=sys.stderr)
+        raise SystemExit(error.exit_code) from None

@@ -1,0 +1,1 @@
+"""Real annotated ECG, read from the layout in which PhysioNet publishes it."""

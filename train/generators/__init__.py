@@ -1,0 +1,1 @@
+"""Synthetic single-lead ECG whose every onset and offset is known exactly."""

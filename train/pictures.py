@@ -1,0 +1,60 @@
+"""Pictures of what training does: the hearts it makes and the curves it follows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from edge_runtime.delineation import WAVES
+from train.windows import GRID, Windows
+
+_COLOURS = ("#4477aa", "#cc3311", "#ddaa33")
+
+
+def contact_sheet(windows: Windows, path: Path, count: int = 24, seconds: float = 5.0) -> None:
+    """A PNG of the first windows with their masks shaded."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(count // 3, 3, figsize=(18, 1.6 * count // 3), layout="constrained")
+    t = np.arange(windows.signal_uv.shape[1]) / 250.0
+    mask_t = (np.arange(GRID.length) - GRID.margin) / GRID.sampling_rate_hz
+    for i, ax in enumerate(axes.flat[: len(windows)]):
+        mv = windows.signal_uv[i] * 1e-3
+        low, high = mv.min(), mv.max()
+        for kind, name in enumerate(WAVES):
+            if windows.mask is not None:
+                level = low + (high - low) * windows.mask[i, kind] / 255.0
+                ax.fill_between(mask_t, low, level, color=_COLOURS[kind], alpha=0.2, lw=0, label=name if i == 0 else None)
+        ax.plot(t, mv, "k", lw=0.7)
+        ax.set(xlim=(0, seconds), ylabel="mV")
+    figure.legend(loc="outside upper right", ncols=3)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=60)
+    plt.close(figure)
+
+
+def learning_curves(folder: Path) -> None:
+    """A PNG of each stage's losses, a line a fold."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    heads = ("masks", "p_wave", "rhythm")
+    figure, axes = plt.subplots(1, 3, figsize=(14, 3.6), layout="constrained")
+    for ax, stage in zip(axes, ("pretrain", "regress", "transfer"), strict=True):
+        for log in sorted(folder.glob(f"**/{stage}.log.jsonl")):
+            rows = [json.loads(line) for line in log.read_text().splitlines()]
+            for head, style in zip(heads, ("-", ":", "--"), strict=True):
+                values = [row.get(head, 0.0) for row in rows]
+                if any(values):
+                    ax.plot([row["epoch"] for row in rows], values, style, label=f"{log.parent.name} {head}", lw=1)
+        ax.set(title=stage, xlabel="epoch", ylabel="training loss", yscale="log")
+    axes[-1].legend(fontsize=5, ncols=3)
+    figure.savefig(folder / "learning_curves.png", dpi=90)
+    plt.close(figure)

@@ -1,0 +1,163 @@
+"""A run's folder: its config, the commit that made it, and the weights of each stage and fold."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from edge_runtime.errors import UsageError
+from edge_runtime.library import cache_folder
+from train.augment import noise_bank
+from train.config import Config, Stage, config_from
+from train.generate import synthetic_windows
+from train.loop import train_stage
+from train.nets import Net
+from train.windows import Windows, cinc2017_windows, ludb_windows, qtdb_windows
+
+ALL = "all"
+NOISE_BANK = 4000
+
+
+def commit() -> str:
+    """The checkout's commit, with `+` where there are changes on top of it."""
+    try:
+        ask = {"capture_output": True, "text": True, "check": True, "cwd": Path(__file__).parent}
+        head = subprocess.run(["git", "rev-parse", "--short=7", "HEAD"], **ask).stdout.strip()  # type: ignore[call-overload]
+        dirty = subprocess.run(
+            ["git", "status", "--porcelain", "--untracked-files=no", "--", "train", "export", "edge_runtime/*.py"],
+            **{**ask, "cwd": Path(__file__).parent.parent},  # type: ignore[call-overload]
+        ).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return str(head + ("+" if dirty.strip() else ""))
+
+
+@dataclass(frozen=True)
+class Run:
+    folder: Path
+    config: Config
+
+    @classmethod
+    def open(cls, folder: Path) -> Run:
+        """An existing run. Raises UsageError where there is none."""
+        try:
+            return cls(folder, config_from(json.loads((folder / "run.json").read_text())["config"], str(folder)))
+        except (OSError, ValueError, KeyError) as error:
+            raise UsageError(f"{folder}: no run ({error}); make one with python -m train regress --config FILE") from error
+
+    @classmethod
+    def create(cls, config: Config, parent: Path) -> Run:
+        run = cls(parent / config.name, config)
+        path = run.folder / "run.json"
+        if path.exists():
+            if Run.open(run.folder).config != config:
+                raise UsageError(f"{run.folder}: was made by another config; give the new one another name, or remove it")
+            return run
+        run.folder.mkdir(parents=True, exist_ok=True)
+        made = {"config": config.to_dict(), "commit": commit(), "torch": torch.__version__, "python": platform.python_version()}
+        path.write_text(json.dumps(made, indent=1) + "\n")
+        return run
+
+    def place(self, fold: str) -> Path:
+        return self.folder / (ALL if fold == ALL else f"fold{fold}")
+
+    def weights_path(self, stage: str, fold: str = ALL) -> Path:
+        return self.folder / "pretrain.npz" if stage == "pretrain" else self.place(fold) / f"{stage}.npz"
+
+    def load(self, stage: str, fold: str = ALL) -> Net:
+        """The net of a stage, in eval mode. Raises UsageError where that stage has not been run."""
+        path = self.weights_path(stage, fold)
+        if not path.exists():
+            raise UsageError(f"{path}: not there yet; run the stage before it first (make bundle runs them all)")
+        net = Net(self.config.net)
+        with np.load(path, allow_pickle=False) as file:
+            net.load_state_dict({k: torch.from_numpy(file[k]) for k in file.files})
+        return net.eval()
+
+    def save(self, net: Net, stage: str, fold: str = ALL) -> None:
+        path = self.weights_path(stage, fold)
+        part = path.with_suffix(".part.npz")
+        np.savez(part, **{k: v.numpy() for k, v in net.state_dict().items() if not k.endswith("num_batches_tracked")})
+        part.replace(path)
+
+    # ---- data, each made once a process ------------------------------------------------------------------------------
+
+    @cached_property
+    def synthetic(self) -> Windows:
+        """Training hearts; the ones from `synthetic_windows` on are held out."""
+        c = self.config
+        return synthetic_windows(c.seed, c.synthetic_windows, cache=self.folder / "cache" / "synthetic.npz")
+
+    @cached_property
+    def held_out(self) -> Windows:
+        c = self.config
+        path = self.folder / "cache" / "held_out.npz"
+        return synthetic_windows(c.seed, c.held_out_windows, first=c.synthetic_windows, cache=path)
+
+    @cached_property
+    def real(self) -> dict[str, Windows]:
+        """The annotated sets that are at hand."""
+        data, few = cache_folder(), self.config.records_per_set
+        found = {}
+        makers = {"ludb": ludb_windows, "qtdb": qtdb_windows, "cinc2017": cinc2017_windows}
+        for name in tqdm([n for n in makers if (data / n).exists()], desc="data sets"):
+            path = self.folder / "cache" / f"{name}.npz"
+            if not path.exists():
+                makers[name](data / name, few).save(path)  # type: ignore[operator]
+            found[name] = Windows.load(path)
+        return found
+
+    @cached_property
+    def noise(self) -> np.ndarray:
+        size = min(NOISE_BANK, self.config.synthetic_windows)
+        path = self.folder / "cache" / "noise.npy"
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            np.save(path, noise_bank(self.config.seed, size))
+        return np.asarray(np.load(path, allow_pickle=False))
+
+    def sources(self, stage: Stage, fold: str) -> dict[str, Windows]:
+        """What a stage of a fold may train on: everything but that fold's patients."""
+        chosen = {"synthetic": self.synthetic} if stage.mix.synthetic else {}
+        real = self.real if stage.mix.ludb or stage.mix.qtdb or stage.mix.cinc2017 else {}
+        for name, windows in real.items():
+            if getattr(stage.mix, name):
+                chosen[name] = windows if fold == ALL else windows.select(windows.fold != int(fold))
+        return chosen
+
+    # ---- stages ------------------------------------------------------------------------------------------------------
+
+    def stage(self, name: str, fold: str = ALL, device: str = "auto") -> None:
+        """Run one stage of one fold from the stage before it, or go on with it, or see that it is done."""
+        path = self.weights_path(name, fold)
+        if path.exists():
+            return
+        spec: Stage = getattr(self.config, name)
+        if name == "pretrain":
+            torch.manual_seed(self.config.seed)
+            net = Net(self.config.net)
+        else:
+            net = self.load("pretrain" if name == "regress" else "regress", fold)
+        sources = self.sources(spec, fold)
+        if not any(len(w) for w in sources.values()):
+            raise UsageError(f"{name}: no data to train on; put it under {cache_folder()} or set LEADWIRE_DATA")
+        seed = self.config.seed * 100 + (99 if fold == ALL else int(fold))
+        mean = train_stage(net, sources, self.noise, spec, path.parent, name, seed, device)
+        self.save(mean, name, fold)
+        (path.parent / f"{name}.resume.pt").unlink(missing_ok=True)
+
+    def folds(self) -> list[str]:
+        return [*(str(f) for f in self.config.folds), ALL]
+
+
+def default_threads() -> int:
+    return len(os.sched_getaffinity(0))
