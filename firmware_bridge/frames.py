@@ -53,14 +53,15 @@ class Frame:
     overrun: bool = False
     low_battery: bool = False
     info: Info | None = None
+    command: str | None = None
 
 
 @dataclass
 class FrameStatistics:
-    """What a parser saw: every byte fed is in a good frame, a bad one, resynchronised over, or still pending."""
+    """What a parser saw, in frames; `resynchronised_bytes` are those that belong to no frame at all."""
 
     good: int = 0
     bad_checksum: int = 0
+    malformed: int = 0
     unknown_type: int = 0
     resynchronised_bytes: int = 0
-    partial_dropped: int = 0

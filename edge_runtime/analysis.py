@@ -1,0 +1,147 @@
+"""One window to one report: the same pure function on the Pi, offline, and where the net is judged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime import quality
+from edge_runtime.backends import Backend, Heads
+from edge_runtime.bundle import Model
+from edge_runtime.conditioning import compand, condition
+from edge_runtime.delineation import Beat, beats_of
+from edge_runtime.intervals import heart_rate_bpm, measure
+from edge_runtime.report import Report, Rhythm, nothing_measured
+from edge_runtime.windows import Window
+
+MOST_BRIDGED_SHARE = 0.2  # of a window; each gap alone has to be within the bundle's `max_bridged_ms`
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the net saw in a window: conditioned_mv (n,), its heads' logits, and the beats in its masks."""
+
+    conditioned_mv: NDArray[np.float32]
+    heads: Heads
+    beats: list[Beat]
+    bridged_s: list[tuple[float, float]]
+
+
+def bridge(samples_mv: NDArray[np.float64]) -> tuple[NDArray[np.float64], list[tuple[int, int]]]:
+    """Straight lines over what is missing, and the gaps as (first, last + 1) samples. Needs one sample that is there."""
+    missing = ~np.isfinite(samples_mv)
+    if not missing.any():
+        return samples_mv, []
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], missing.view(np.int8), [0]])))
+    filled = samples_mv.copy()
+    index = np.arange(len(samples_mv))
+    filled[missing] = np.interp(index[missing], index[~missing], samples_mv[~missing])
+    return filled, list(zip(edges[0::2].tolist(), edges[1::2].tolist(), strict=True))
+
+
+def read(samples_mv: NDArray[np.float64], rate: float, model: Model, backend: Backend) -> Reading:
+    """Bridge, condition, and ask the net. The window may be shorter than the net's: zeros stand behind it."""
+    filled, gaps = bridge(samples_mv)
+    conditioned = condition(filled, rate, model.conditioning)[: model.samples]
+    padded = np.zeros(model.samples, np.float32)
+    padded[: len(conditioned)] = conditioned
+    heads = backend(compand(padded, model.conditioning))
+    end_s = len(filled) / rate
+    waves = [w for w in model.grid.read(heads["masks"]) if w.onset_s < end_s]
+    beats = [
+        b
+        for b in beats_of(waves, conditioned, model.conditioning.sampling_rate_hz)
+        if 0 <= b.r_peak_s <= end_s
+    ]
+    return Reading(conditioned, heads, beats, [(a / rate, b / rate) for a, b in gaps])
+
+
+def analyse_window(window: Window, model: Model, backend: Backend) -> Report:
+    """The report of a window. Never raises for what a signal may hold: it says what is wrong with it."""
+    missing = ~np.isfinite(window.samples_mv)
+    lost = int(missing.sum())
+    if (
+        quality.longest_run(missing) > model.max_bridged_ms * 1e-3 * window.sampling_rate_hz
+        or lost > MOST_BRIDGED_SHARE * len(missing)
+    ):
+        return unmeasured(window, model, "gap")
+    if window.lead_off:
+        return unmeasured(window, model, "lead_off")
+    if len(missing) - lost < 2:
+        return replace(unmeasured(window, model, "short", "few_beats"), quality=0.0, beats=0)
+    reading = read(window.samples_mv, window.sampling_rate_hz, model, backend)
+    filled, _ = bridge(window.samples_mv)
+    why = "clipped" if window.clipped else quality.gate(filled, reading.conditioned_mv, window.sampling_rate_hz)
+    noisy = float(reading.heads["rhythm"][model.classes.index("noisy")])
+    values = quality.features(reading.heads["masks"], reading.beats, noisy, reading.conditioned_mv)
+    good = 0.0 if why else quality.probability(values, model.quality)
+    bpm = heart_rate_bpm(reading.beats)
+    if why is None and bpm is not None and not quality.PLAUSIBLE_BPM[0] <= bpm <= quality.PLAUSIBLE_BPM[1]:
+        why = "implausible_rate"
+    if why is None and good < model.thresholds["quality"]:
+        why = "noise"
+    rhythm = _rhythm(reading.heads["rhythm"], model)
+    if why is not None:
+        kept = rhythm if rhythm.label == "noisy" else nothing_measured(why)[1]
+        return replace(unmeasured(window, model, "poor_signal", why), rhythm=kept, quality=good)
+    measures = measure(
+        reading.beats,
+        reading.conditioned_mv,
+        model.conditioning.sampling_rate_hz,
+        len(window.samples_mv) / window.sampling_rate_hz,
+        reading.bridged_s,
+        model.ranges,
+        p_waves=_sigmoid(float(reading.heads["p_wave"][0])) >= model.thresholds["p_wave"],
+        fibrillation=rhythm.label == "af",
+    )
+    return Report(
+        state="ok" if window.full else "short",
+        lead=window.lead,
+        start_s=window.start_s,
+        end_s=window.end_s,
+        sampling_rate_hz=window.sampling_rate_hz,
+        measures=measures,
+        rhythm=rhythm,
+        bundle=model.id,
+        quality=good,
+        beats=len(reading.beats),
+        lost_samples=lost,
+        bridged_samples=lost,
+    )
+
+
+def _sigmoid(z: float) -> float:
+    return float(1.0 / (1.0 + np.exp(-np.clip(z, -30, 30))))
+
+
+def rhythm_probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Softmax over the classes."""
+    e = np.exp(logits.astype(np.float64) - float(logits.max()))
+    return np.asarray(e / e.sum())
+
+
+def _rhythm(logits: NDArray[np.float32], model: Model) -> Rhythm:
+    probabilities = rhythm_probabilities(logits)
+    best = int(probabilities.argmax())
+    label, p = model.classes[best], float(probabilities[best])
+    if label == "noisy":
+        return Rhythm(label, p, "noise")
+    return Rhythm(label, p) if p >= model.thresholds["rhythm"] else Rhythm(None, p, "uncertain")
+
+
+def unmeasured(window: Window, model: Model, state: str, why: str | None = None) -> Report:
+    """A report that states no value, and why (the state's name, unless told otherwise)."""
+    measures, rhythm = nothing_measured(why or state)
+    return Report(
+        state=state,
+        lead=window.lead,
+        start_s=window.start_s,
+        end_s=window.end_s,
+        sampling_rate_hz=window.sampling_rate_hz or None,
+        measures=measures,
+        rhythm=rhythm,
+        bundle=model.id,
+        lost_samples=int((~np.isfinite(window.samples_mv)).sum()),
+    )

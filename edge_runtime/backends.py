@@ -1,0 +1,155 @@
+"""What runs the net: a companded window in, named heads out. One thread each: the net is too small to share.
+
+Each back end is held to the bundle's shapes when it is opened.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime.bundle import ONNX, TFLITE, Bundle
+from edge_runtime.errors import BundleError, UsageError
+
+Heads = dict[str, NDArray[np.float32]]
+
+
+class Backend(Protocol):
+    """(samples,) float32 -> masks (3, length), rhythm (classes,), p_wave (1,): logits, float32."""
+
+    name: str
+
+    def __call__(self, companded: NDArray[np.float32]) -> Heads: ...
+
+
+class _Tflite:
+    """Any of the three TFLite interpreters; quantizes and dequantizes at its edges where the graph is int8."""
+
+    def __init__(self, name: str, interpreter: Any, shapes: dict[str, tuple[int, ...]]) -> None:
+        self.name = name
+        self._interpreter = interpreter
+        interpreter.allocate_tensors()
+        self._input = interpreter.get_input_details()[0]
+        outputs = {int(o["shape"][-1]): o for o in interpreter.get_output_details()}
+        self._outputs = {}
+        for head, shape in shapes.items():
+            if shape[0] not in outputs or np.prod(outputs[shape[0]]["shape"]) != np.prod(shape):
+                raise BundleError(f"{TFLITE}: no output for the head {head} of shape {list(shape)}; export it again")
+            self._outputs[head] = outputs[shape[0]]
+
+    def __call__(self, companded: NDArray[np.float32]) -> Heads:
+        detail = self._input
+        values = companded.reshape(detail["shape"])
+        scale, zero = detail["quantization"]
+        if scale:
+            limits = np.iinfo(detail["dtype"])
+            values = np.clip(np.round(values / scale) + zero, limits.min, limits.max)
+        self._interpreter.set_tensor(detail["index"], values.astype(detail["dtype"]))
+        self._interpreter.invoke()
+        return {head: self._read(output) for head, output in self._outputs.items()}
+
+    def _read(self, detail: dict[str, Any]) -> NDArray[np.float32]:
+        values = self._interpreter.get_tensor(detail["index"])[0, 0]  # (width, channels)
+        scale, zero = detail["quantization"]
+        if scale:
+            values = (values.astype(np.float32) - zero) * np.float32(scale)
+        return np.ascontiguousarray(values.T if values.shape[0] > 1 else values[0], np.float32)
+
+
+class _Onnx:
+    def __init__(self, name: str, session: Any, shapes: dict[str, tuple[int, ...]]) -> None:
+        self.name = name
+        self._session = session
+        self._input = session.get_inputs()[0]
+        outputs = {o.name: o.shape for o in session.get_outputs()}
+        for head, shape in shapes.items():
+            if head not in outputs or np.prod(outputs[head]) != np.prod(shape):
+                raise BundleError(f"{ONNX}: no output for the head {head} of shape {list(shape)}; export it again")
+        self._shapes = shapes
+
+    def __call__(self, companded: NDArray[np.float32]) -> Heads:
+        values = self._session.run(list(self._shapes), {self._input.name: companded.reshape(self._input.shape)})
+        return {head: v.reshape(shape) for (head, shape), v in zip(self._shapes.items(), values, strict=True)}
+
+
+def _open_litert(content: bytes) -> Any:
+    from ai_edge_litert.interpreter import Interpreter
+
+    return Interpreter(model_content=content, num_threads=1)
+
+
+def _open_tflite_runtime(content: bytes) -> Any:
+    from tflite_runtime.interpreter import Interpreter
+
+    return Interpreter(model_content=content, num_threads=1)
+
+
+def _open_onnxruntime(content: bytes) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+
+# In the order in which they are tried: name, what opens it, its wrapper, its file, the extra that installs it.
+_TABLE: tuple[tuple[str, Callable[[bytes], Any], Any, str, str], ...] = (
+    ("ai-edge-litert", _open_litert, _Tflite, TFLITE, "tflite"),
+    ("tflite-runtime", _open_tflite_runtime, _Tflite, TFLITE, "tflite-legacy"),
+    ("onnxruntime", _open_onnxruntime, _Onnx, ONNX, "onnx"),
+)
+BACKENDS = tuple(row[0] for row in _TABLE)
+
+
+def open_backend(
+    bundle: Bundle, name: str | None = None, tell: Callable[[str], None] = lambda message: None
+) -> Backend:
+    """The named back end, or the first that works; `tell` hears of each that does not. Warmed up once.
+
+    Raises UsageError when none can be had, BundleError when the bundle is at fault.
+    """
+    if name is not None and name not in BACKENDS:
+        raise UsageError(f"no back end {name!r}; there are {', '.join(BACKENDS)}")
+    heads = bundle.manifest["heads"]
+    shapes = {head: tuple(int(n) for n in said["shape"]) for head, said in heads.items()}
+    reasons = []
+    for known, opener, wrapper, file, extra in _TABLE:
+        if (name is not None and known != name) or file not in bundle.files:
+            continue
+        try:
+            with _quiet():
+                backend: Backend = wrapper(known, opener(bundle.files[file]), shapes)
+                backend(np.zeros(bundle.model.samples, np.float32))
+            return backend
+        except ImportError:
+            reasons.append(f"{known} is not installed (pip install 'leadwire[{extra}]')")
+        except (RuntimeError, ValueError, AttributeError, TypeError) as error:  # what a runtime at odds with numpy raises
+            reasons.append(f"{known} does not work here ({str(error).splitlines()[0]})")
+        tell(reasons[-1])
+    raise UsageError("no back end for the net: " + "; ".join(reasons or [f"the bundle has no file for {name}"]))
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """The runtimes' C++ greets on standard error, in the middle of the live line."""
+    sys.stderr.flush()
+    try:
+        kept = os.dup(2)
+    except OSError:  # no standard error at all
+        yield
+        return
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(null)

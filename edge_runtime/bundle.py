@@ -1,0 +1,121 @@
+"""The bundle: one folder with the int8 net for each back end and `model.json`, which says all that is true of it.
+
+A bundle whose hash, format or shape does not match is refused, and the message says which.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edge_runtime.conditioning import Conditioning
+from edge_runtime.delineation import WAVES, MaskGrid
+from edge_runtime.errors import BundleError
+from edge_runtime.report import MEASURES
+
+FORMAT = 1
+MANIFEST = "model.json"
+TFLITE, ONNX = "model.tflite", "model.onnx"
+DEFAULT = Path(__file__).parent / "bundles" / "default"
+MEASURED = ("hr_bpm", "pr_ms", "qrs_ms", "qt_ms")
+
+
+@dataclass(frozen=True)
+class Model:
+    """What the runtime has to know of a net, whatever runs it.
+
+    ranges: by measure, what to add to a value for the low and the high end of its 90 % range.
+    quality: the logistic of `quality.FEATURES`; thresholds: p_wave, rhythm and quality, probabilities.
+    """
+
+    id: str
+    samples: int
+    window_s: float
+    conditioning: Conditioning
+    grid: MaskGrid
+    classes: tuple[str, ...]
+    ranges: dict[str, tuple[float, float]]
+    thresholds: dict[str, float]
+    quality: dict[str, Any]
+    max_bridged_ms: float
+
+
+@dataclass(frozen=True)
+class Bundle:
+    folder: Path
+    model: Model
+    manifest: dict[str, Any]
+    files: dict[str, bytes]  # as they were when their hashes were checked
+
+
+def load_bundle(folder: Path = DEFAULT) -> Bundle:
+    """Raises BundleError."""
+    path = folder / MANIFEST
+    try:
+        text = path.read_bytes()
+        manifest = json.loads(text)
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be read ({error.strerror}); a bundle is a folder with {MANIFEST}") from error
+    except ValueError as error:
+        raise BundleError(f"{path}: no JSON ({error}); the bundle is damaged, export it again") from error
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        found = manifest.get("format") if isinstance(manifest, dict) else None
+        raise BundleError(f"{path}: bundle format {found!r}; this version reads {FORMAT}: export it again, or update leadwire")
+    try:
+        model = _model(manifest)
+        files = {name: _verified(folder / name, said["sha256"]) for name, said in manifest["files"].items()}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BundleError(f"{path}: {type(error).__name__} {error}; the manifest is damaged, export it again") from error
+    if not set(files) & {TFLITE, ONNX}:
+        raise BundleError(f"{path}: names neither {TFLITE} nor {ONNX}; export it again")
+    return Bundle(folder, model, manifest, files)
+
+
+def _verified(path: Path, sha256: str) -> bytes:
+    if path.name not in (TFLITE, ONNX) or len(sha256) != 64:
+        raise BundleError(f"{path}: not a file that a bundle holds; export it again")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be read ({error.strerror}); the bundle is not whole, copy it again") from error
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise BundleError(f"{path}: its hash is not the one in {MANIFEST}; the bundle was changed or damaged, copy it again")
+    return content
+
+
+def identity(name: str, files: dict[str, dict[str, Any]]) -> str:
+    """`name@` and seven digits that change with any of its nets."""
+    joined = "".join(files[f]["sha256"] for f in sorted(files))
+    return f"{name}@{hashlib.sha256(joined.encode()).hexdigest()[:7]}"
+
+
+def _model(m: dict[str, Any]) -> Model:
+    masks = m["heads"]["masks"]
+    grid = MaskGrid(float(masks["sampling_rate_hz"]), int(masks["shape"][1]), int(masks["margin"]))
+    conditioning = Conditioning.from_dict(m["conditioning"])
+    window_s, samples = float(m["input"]["window_s"]), int(m["input"]["samples"])
+    if round(window_s * conditioning.sampling_rate_hz) != samples:
+        raise BundleError(f"{MANIFEST}: {samples} samples are not {window_s:g} s at {conditioning.sampling_rate_hz:g} Hz")
+    if tuple(masks["waves"]) != WAVES or masks["shape"][0] != len(WAVES):
+        raise BundleError(f"{MANIFEST}: masks of {masks['waves']}; this version reads {list(WAVES)}")
+    classes = tuple(m["heads"]["rhythm"]["classes"])
+    if len(classes) != m["heads"]["rhythm"]["shape"][0]:
+        raise BundleError(f"{MANIFEST}: rhythm head of {m['heads']['rhythm']['shape'][0]} for {len(classes)} classes")
+    ranges = {name: (float(t["range"][0]), float(t["range"][1])) for name, t in m["targets"].items()}
+    if missing := [name for name in MEASURED if name not in ranges]:
+        raise BundleError(f"{MANIFEST}: no range for {missing[0]}; export it again")
+    return Model(
+        id=identity(m["name"], m["files"]),
+        samples=samples,
+        window_s=window_s,
+        conditioning=conditioning,
+        grid=grid,
+        classes=classes,
+        ranges={name: r for name, r in ranges.items() if name in MEASURES},
+        thresholds={k: float(v) for k, v in m["thresholds"].items()},
+        quality=m["quality"],
+        max_bridged_ms=float(m["max_bridged_ms"]),
+    )

@@ -1,0 +1,123 @@
+"""The report: what is said of one window, and its JSON. The schema is `report.schema.json`, beside this file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+SCHEMA = 1
+STATES = ("disconnected", "silent", "clock", "warming_up", "gap", "lead_off", "poor_signal", "short", "ok")
+MEASURABLE = ("short", "ok")
+MEASURES = ("hr_bpm", "pr_ms", "qrs_ms", "qt_ms", "qtc_ms", "qtc_bazett_ms")
+
+
+@dataclass(frozen=True)
+class Value:
+    """A measure with the range that holds the truth in 90 % of windows; all null, and `why`, where it is not valid."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    why: str | None = None
+
+    @property
+    def valid(self) -> bool:
+        return self.why is None
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "value": _round(self.value, 1),
+            "low": _round(self.low, 1),
+            "high": _round(self.high, 1),
+            "valid": self.valid,
+            "why": self.why,
+        }
+
+
+def invalid(why: str) -> Value:
+    return Value(None, None, None, why)
+
+
+@dataclass(frozen=True)
+class Rhythm:
+    """label is None where it is not valid, except `noisy`, which is kept with why `noise`."""
+
+    label: str | None
+    probability: float | None
+    why: str | None = None
+
+    @property
+    def valid(self) -> bool:
+        return self.why is None
+
+    def to_dict(self) -> dict[str, Any]:
+        probability = _round(self.probability, 3)
+        return {"label": self.label, "probability": probability, "valid": self.valid, "why": self.why}
+
+
+@dataclass(frozen=True)
+class Report:
+    """One window's report. Times in s on the stream's timeline; `sampling_rate_hz` is the stream's."""
+
+    state: str
+    lead: str
+    start_s: float
+    end_s: float
+    sampling_rate_hz: float | None
+    measures: dict[str, Value]
+    rhythm: Rhythm
+    bundle: str
+    quality: float | None = None
+    beats: int | None = None
+    lost_samples: int = 0
+    bridged_samples: int = 0
+    source: str = ""
+    session: str | None = None
+    sequence: int = 0
+    utc: str | None = None
+    record: str | None = None
+    latency_ms: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "schema": SCHEMA,
+            "source": self.source,
+            "session": self.session,
+            "sequence": self.sequence,
+            "utc": self.utc,
+            "record": self.record,
+            "lead": self.lead,
+            "start_s": _round(self.start_s, 3),
+            "end_s": _round(self.end_s, 3),
+            "state": self.state,
+            "quality": _round(self.quality, 3),
+            "beats": self.beats,
+            "sampling_rate_hz": _round(self.sampling_rate_hz, 3),
+            "lost_samples": self.lost_samples,
+            "bridged_samples": self.bridged_samples,
+            **{name: self.measures[name].to_dict() for name in MEASURES},
+            "rhythm": self.rhythm.to_dict(),
+            "latency_ms": _round(self.latency_ms, 3),
+            "bundle": self.bundle,
+        }
+
+    def to_json(self) -> str:
+        return json.dumps(self.to_dict(), separators=(",", ":"), allow_nan=False)
+
+
+def nothing_measured(why: str) -> tuple[dict[str, Value], Rhythm]:
+    """What stands in a report in which nothing could be measured."""
+    return {name: invalid(why) for name in MEASURES}, Rhythm(None, None, why)
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of a report (and of a summary, which has two keys more)."""
+    text = resources.files("edge_runtime").joinpath("report.schema.json").read_text("utf-8")
+    loaded: dict[str, Any] = json.loads(text)
+    return loaded
+
+
+def _round(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(float(value), digits)

@@ -1,0 +1,154 @@
+"""The shell around the monitor: one thread reads the port, one monitors, one feeds the sinks. All queues are bounded."""
+
+from __future__ import annotations
+
+import queue
+import select
+import threading
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from edge_runtime.monitor import Monitor
+from edge_runtime.report import Report
+from edge_runtime.sinks import Sink
+from firmware_bridge.link import Link, LinkEvent
+from firmware_bridge.receiver import Receiver
+
+_READ_EVERY_S = 0.02  # how long a read waits for more
+_INPUT_EVENTS = 4096
+_OUTPUT_REPORTS = 3600
+
+
+@dataclass
+class SessionStatistics:
+    reports: int = 0
+    overrun_events: int = 0
+    lost_reports: int = 0
+    sink_error: str | None = None
+
+
+class Session:
+    """Runs until `stop()`, or until `until` says so of a report.
+
+    on_event: sees every link event before the monitor does (the recorder); tell: hears of the port's troubles.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        receiver: Receiver,
+        monitor: Monitor,
+        sinks: Sequence[Sink],
+        on_event: Callable[[LinkEvent], None] = lambda event: None,
+        tell: Callable[[str], None] = lambda message: None,
+    ) -> None:
+        self.link, self.receiver, self.monitor, self.sinks = link, receiver, monitor, sinks
+        self.id = uuid.uuid4().hex[:12]
+        self.statistics = SessionStatistics()
+        self._on_event, self._tell = on_event, tell
+        self._events: queue.Queue[LinkEvent | None] = queue.Queue(_INPUT_EVENTS)
+        self._reports: queue.Queue[Report | None] = queue.Queue(_OUTPUT_REPORTS)
+        self._stopping = threading.Event()
+        self._zero_utc = datetime.now(UTC).timestamp() - time.monotonic()
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    def run(self, done: Callable[[], bool] = lambda: False) -> SessionStatistics:
+        """Blocks. Raises PortError when the port cannot be opened at first; later losses are reported and waited out."""
+        first = self.link.open()
+        reader = threading.Thread(target=self._read, args=(first,), name="port", daemon=True)
+        writer = threading.Thread(target=self._write, name="sinks", daemon=True)
+        reader.start()
+        writer.start()
+        try:
+            self._monitor(done)
+        finally:
+            self._stopping.set()
+            reader.join(5)
+            self._reports.put(None)
+            writer.join(10)
+            self.link.close()
+        return self.statistics
+
+    # ---- the port's thread -------------------------------------------------------------------------------------------
+
+    def _read(self, first: LinkEvent) -> None:
+        self._put(first)
+        while not self._stopping.is_set():
+            fileno = self.link.fileno()
+            try:
+                if fileno is None:
+                    self._stopping.wait(_READ_EVERY_S)
+                else:
+                    select.select([fileno], [], [], _READ_EVERY_S)
+            except (OSError, ValueError):
+                pass  # the port went while we waited; poll finds out and says so
+            event = self.link.poll()
+            if event is not None:
+                self._put(event)
+
+    def _put(self, event: LinkEvent) -> None:
+        try:
+            self._events.put_nowait(event)
+        except queue.Full:  # the gap shows in the sequence numbers; here it is only counted
+            self.statistics.overrun_events += 1
+
+    # ---- the monitor's thread ----------------------------------------------------------------------------------------
+
+    def _monitor(self, done: Callable[[], bool]) -> None:
+        next_tick = time.monotonic() + self.monitor.hop_s
+        while not self._stopping.is_set() and not done():
+            try:
+                event = self._events.get(timeout=max(0.001, min(0.1, next_tick - time.monotonic())))
+            except queue.Empty:
+                event = None
+            if event is not None:
+                self._on_event(event)
+                self._hand_over(self._take(event), event.arrival_s)
+            now = time.monotonic()
+            if now >= next_tick:
+                next_tick = now + self.monitor.hop_s
+                if self._events.empty():
+                    self._hand_over(self.monitor.tick(now), now)
+
+    def _take(self, event: LinkEvent) -> list[Report]:
+        if event.kind == "opened":
+            self.receiver.opened()
+            return self.monitor.opened(event.arrival_s)
+        if event.kind == "lost":
+            self._tell(f"{self.link.port}: lost ({event.reason}); waiting for it to come back")
+            return self.monitor.lost(event.arrival_s)
+        reports: list[Report] = []
+        for samples in self.receiver.feed(event.data, event.arrival_s):
+            reports += self.monitor.push(samples)
+        return reports
+
+    def _hand_over(self, reports: list[Report], arrival_s: float) -> None:
+        for report in reports:
+            utc = datetime.fromtimestamp(self._zero_utc + arrival_s, UTC).isoformat(timespec="milliseconds")
+            latency_ms = (time.monotonic() - arrival_s) * 1e3
+            stamped = replace(report, session=self.id, utc=utc.replace("+00:00", "Z"), latency_ms=latency_ms)
+            self.statistics.reports += 1
+            try:
+                self._reports.put_nowait(stamped)
+            except queue.Full:
+                self.statistics.lost_reports += 1
+
+    # ---- the sinks' thread -------------------------------------------------------------------------------------------
+
+    def _write(self) -> None:
+        while (report := self._reports.get()) is not None:
+            for sink in self.sinks:
+                try:
+                    sink.write(report)
+                except OSError as error:
+                    self.statistics.lost_reports += 1
+                    if self.statistics.sink_error is None:
+                        self.statistics.sink_error = str(error)
+                        self._tell(f"a report could not be written ({error}); going on, losses are counted")
+        for sink in self.sinks:
+            sink.close()

@@ -1,0 +1,126 @@
+"""The port: opened, read, lost and opened again. The one file that imports `serial`."""
+
+from __future__ import annotations
+
+import errno
+import termios
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import serial
+
+from firmware_bridge.boards import Board
+from firmware_bridge.protocols import native
+
+State = Literal["absent", "opening", "identifying", "streaming", "silent", "backing off"]
+EXIT_PORT = 3
+_BACK_OFF_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+_SILENT_AFTER_S = 2.0
+_READ_SIZE = 65536
+
+_HANDSHAKE: dict[str, Callable[[], bytes]] = {
+    "hello": lambda: native.encode_command("hello"),
+    "start": lambda: native.encode_command("start"),
+}
+
+
+class PortError(Exception):
+    """A port that cannot be used; the message says why and what to do next."""
+
+    exit_code = EXIT_PORT
+
+
+@dataclass(frozen=True)
+class LinkEvent:
+    """kind: opened, lost, or data; `arrival_s`: when the read that gave it returned, on the host's monotonic clock."""
+
+    kind: Literal["opened", "lost", "data"]
+    arrival_s: float
+    data: bytes = b""
+    reason: str = ""
+
+
+def explain(port: str, error: Exception) -> str:
+    """Why a port did not open, in one line."""
+    number = getattr(error, "errno", None)
+    if number == errno.ENOENT:
+        return f"{port}: no such port; is the device plugged in? `leadwire doctor` lists the ports there are"
+    if number in (errno.EACCES, errno.EPERM):
+        return f"{port}: no permission; join the group that owns it: sudo usermod -aG dialout $USER, then log in again"
+    if number == errno.EBUSY or "exclusively lock" in str(error):
+        return f"{port}: another program has it open; close that one first"
+    if number in (errno.ENOTTY, errno.EISDIR, errno.EINVAL) or isinstance(error, termios.error):
+        return f"{port}: no serial port; give one such as /dev/serial/by-id/... or /dev/ttyUSB0"
+    return f"{port}: cannot be opened ({error}); is it a serial port?"
+
+
+class Link:
+    """One serial port with back-off. `poll` never blocks longer than it is told; nothing here is a thread."""
+
+    def __init__(self, port: str, board: Board) -> None:
+        self.port, self.board = port, board
+        self.state: State = "absent"
+        self._serial: serial.Serial | None = None
+        self._attempt = 0
+        self._next_try_s = 0.0
+        self._last_data_s = 0.0
+
+    def open(self) -> LinkEvent:
+        """Open now. Raises PortError."""
+        self.state = "opening"
+        try:
+            opened = serial.Serial(self.port, self.board.baud, timeout=0, write_timeout=1.0, exclusive=True)
+        except (OSError, termios.error, ValueError) as error:
+            self._back_off()
+            raise PortError(explain(self.port, error)) from error
+        try:
+            for word in self.board.handshake:
+                opened.write(_HANDSHAKE[word]())
+        except (OSError, termios.error) as error:
+            opened.close()
+            self._back_off()
+            raise PortError(f"{self.port}: closed while it was being opened ({error}); is the cable loose?") from error
+        self._serial, self._attempt, self.state = opened, 0, "identifying"
+        self._last_data_s = time.monotonic()
+        return LinkEvent("opened", self._last_data_s)
+
+    def _back_off(self) -> None:
+        self.state = "backing off"
+        self._next_try_s = time.monotonic() + _BACK_OFF_S[min(self._attempt, len(_BACK_OFF_S) - 1)]
+        self._attempt += 1
+
+    def fileno(self) -> int | None:
+        return None if self._serial is None else self._serial.fileno()
+
+    def poll(self) -> LinkEvent | None:
+        """Read what there is, or try to open a lost port when its time has come. Does not block."""
+        if self._serial is None:
+            if time.monotonic() < self._next_try_s:
+                return None
+            try:
+                return self.open()
+            except PortError:
+                return None
+        try:
+            data = self._serial.read(_READ_SIZE)
+        except (OSError, termios.error, TypeError) as error:  # TypeError: pyserial, of a port closed under its feet
+            self.close()
+            self._back_off()
+            return LinkEvent("lost", time.monotonic(), reason=str(error))
+        now = time.monotonic()
+        if data:
+            self._last_data_s, self.state = now, "streaming"
+            return LinkEvent("data", now, bytes(data))
+        if now - self._last_data_s > _SILENT_AFTER_S:
+            self.state = "silent"
+        return None
+
+    def close(self) -> None:
+        if self._serial is not None:
+            try:
+                self._serial.close()
+            except (OSError, termios.error):
+                pass  # it is gone already: that is why it is closed
+            self._serial = None

@@ -1,0 +1,24 @@
+"""Bytes and link events to samples: one protocol parser and one clock, as a pure function of what arrives and when."""
+
+from __future__ import annotations
+
+from firmware_bridge.boards import Board
+from firmware_bridge.clock import Clock, Samples
+from firmware_bridge.protocols import PARSERS
+
+
+class Receiver:
+    """What stands between a link and a monitor. Any chunking of the same bytes gives the same samples."""
+
+    def __init__(self, board: Board) -> None:
+        self.board = board
+        self.parser = PARSERS[board.protocol]()
+        self.clock = Clock()
+
+    def opened(self) -> None:
+        self.parser.reset()
+        self.clock.link_opened()
+
+    def feed(self, data: bytes, arrival_s: float) -> list[Samples]:
+        placed = (self.clock.feed(frame) for frame in self.parser.feed(data, arrival_s))
+        return [samples for samples in placed if samples is not None]
