@@ -17,6 +17,7 @@ FLAT_S = 2.0  # an ADC that repeats itself for this long measures nothing
 FLAT_MV = 0.005
 CLIPPED_S = 0.02  # a run at the rail of this length is clipping, not a peak
 CLIPPED_SHARE = 0.01
+CLIPPED_REACH = 0.35  # of the peak to peak: a rail lies far from the middle, a quiet baseline does not
 LOW_AMPLITUDE_MV = 0.06
 PLAUSIBLE_BPM = (20.0, 300.0)
 
@@ -29,9 +30,10 @@ def gate(samples_mv: NDArray[np.float64], conditioned_mv: NDArray[np.float32], r
     if conditioned_mv.std() < FLAT_MV or longest_run(same) >= FLAT_S * rate:
         return "flat"
     at_rail = np.zeros(len(samples_mv), np.bool_)
+    reach = CLIPPED_REACH * np.ptp(samples_mv)
     for rail in (samples_mv.max(), samples_mv.min()):
         at = samples_mv == rail
-        if longest_run(at) >= max(3, CLIPPED_S * rate):
+        if abs(rail - np.median(samples_mv)) >= reach and longest_run(at) >= max(3, CLIPPED_S * rate):
             at_rail |= at
     if at_rail.mean() >= CLIPPED_SHARE:
         return "clipped"

@@ -72,15 +72,15 @@ class Up(nn.Module):
 class Rhythm(nn.Module):
     """Pooled features of the whole window: the rhythm's logits, and whether there are P waves."""
 
-    def __init__(self, c_in: int, channels: int, kernel: int) -> None:
+    def __init__(self, c_in: int, channels: int, kernel: int, steps: int) -> None:
         super().__init__()
+        self.steps = steps  # that are pooled: fixed, as both int8 back ends know no pooling over "all"
         self.blocks = nn.Sequential(ConvNorm(c_in, channels, 1), Block(channels, kernel), Block(channels, kernel))
         self.classify = nn.Conv2d(2 * channels, len(RHYTHMS) + 1, 1)
 
     def forward(self, deep: Tensor) -> tuple[Tensor, Tensor]:
         x = self.blocks(deep)
-        width = x.shape[-1]
-        pooled = torch.cat([F.avg_pool2d(x, (1, width)), F.max_pool2d(x, (1, width))], 1)
+        pooled = torch.cat([F.avg_pool2d(x, (1, self.steps)), F.max_pool2d(x, (1, self.steps))], 1)
         out = self.classify(F.dropout(pooled, 0.2, self.training))
         return out[:, :-1], out[:, -1:]
 
@@ -97,7 +97,7 @@ class Net(nn.Module):
         self.downs = nn.ModuleList(Down(c[i], c[i + 1], k) for i in range(len(c) - 1))
         self.ups = nn.ModuleList(Up(c[i + 1], c[i], k) for i in reversed(range(len(c) - 1)))
         self.masks = nn.Conv2d(c[0], 3, 1)
-        self.rhythm = Rhythm(c[-1], spec.rhythm_channels, k)
+        self.rhythm = Rhythm(c[-1], spec.rhythm_channels, k, 1280 >> (len(c) - 1))
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         x = self.stem(x)

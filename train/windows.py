@@ -144,5 +144,5 @@ def cinc2017_windows(folder: Path, most_records: int = 0, hop_s: float = 5.0) ->
         size, fold = round(WINDOW_S * rate), folds.fold_of("cinc2017", name)
         last = max(0, len(mv) - size)
         for first in dict.fromkeys([*range(0, last, round(hop_s * rate)), last]):
-            out.add(mv[first : first + size], rate, fold, group, rhythm=label)
+            out.add(mv[first : first + size], rate, fold, group, p_wave=cinc2017.P_WAVES[label], rhythm=label)
     return out.windows()

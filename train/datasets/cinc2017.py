@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from edge_runtime.records import read_record
 
 CLASS_OF = {"N": 0, "A": 1, "O": 2, "~": 3}  # in the order of nets.RHYTHMS
+P_WAVES = (1, 0, -1, -1)  # by class: sinus rhythm has them, fibrillation has none, of the others nothing is known
 
 
 def records(folder: Path) -> dict[str, int]:

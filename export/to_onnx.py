@@ -1,0 +1,84 @@
+"""Torch to ONNX, and ONNX to int8: static QDQ, per channel, u8 activations (with s8 eight convolutions stay float)."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from export.fold import folded
+from train.nets import Net
+
+HEADS = ("masks", "rhythm", "p_wave")
+_OPSET = 17
+
+
+class _Tuple(nn.Module):
+    def __init__(self, net: Net) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        out = self.net(x)
+        return tuple(out[h] for h in HEADS)
+
+
+def float_onnx(net: Net, path: Path, samples: int) -> None:
+    """Write the float graph: input `window` (1, 1, 1, samples), outputs masks, rhythm and p_wave, all logits."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter announces its successor at every call
+        torch.onnx.export(
+            _Tuple(folded(net)),
+            (torch.zeros(1, 1, 1, samples),),
+            str(path),
+            input_names=["window"],
+            output_names=list(HEADS),
+            opset_version=_OPSET,
+            dynamo=False,
+        )
+
+
+def int8_onnx(float_path: Path, path: Path, windows: NDArray[np.float32]) -> None:
+    """Quantize with the activations' ranges over (n, samples) companded windows."""
+    from onnxruntime.quantization import (
+        CalibrationDataReader,
+        CalibrationMethod,
+        QuantFormat,
+        QuantType,
+        quantize_static,
+    )
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self._left: Iterator[NDArray[np.float32]] = iter(windows)
+
+        def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+            window = next(self._left, None)
+            return None if window is None else {"window": window[None, None, None]}
+
+    level = logging.getLogger().level
+    logging.getLogger().setLevel(logging.ERROR)
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            prepared = Path(scratch) / "prepared.onnx"
+            quant_pre_process(str(float_path), str(prepared))
+            quantize_static(
+                str(prepared),
+                str(path),
+                Reader(),
+                quant_format=QuantFormat.QDQ,
+                per_channel=True,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+                calibrate_method=CalibrationMethod.MinMax,
+            )
+    finally:
+        logging.getLogger().setLevel(level)

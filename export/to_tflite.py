@@ -1,0 +1,120 @@
+"""Torch to TFLite: the folded net is traced, and each of its operations becomes one of TensorFlow's, in NHWC.
+
+No Keras and no ONNX in between. A net that uses an operation not in the table is refused by name.
+"""
+
+from __future__ import annotations
+
+import operator
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import fx, nn
+from torch.nn import functional as F
+
+from edge_runtime.errors import LeadwireError
+from export.fold import folded
+from train.nets import Net
+
+
+def _tensorflow() -> Any:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+    import tensorflow
+
+    return tensorflow
+
+
+def _conv(tf: Any, module: nn.Conv2d, x: Any) -> Any:
+    """Explicit padding and VALID: TensorFlow's SAME pads a strided convolution elsewhere than torch does."""
+    pad_h, pad_w = (int(p) for p in module.padding)
+    if pad_h or pad_w:
+        x = tf.pad(x, [[0, 0], [pad_h, pad_h], [pad_w, pad_w], [0, 0]])
+    weight = module.weight.detach().numpy()
+    if module.groups == 1:
+        y = tf.nn.conv2d(x, tf.constant(weight.transpose(2, 3, 1, 0)), list(module.stride), "VALID")
+    elif module.groups == module.in_channels == module.out_channels:
+        kernel = tf.constant(weight.transpose(2, 3, 0, 1))
+        y = tf.nn.depthwise_conv2d(x, kernel, [1, *module.stride, 1], "VALID")
+    else:
+        raise LeadwireError("a grouped convolution that is not depthwise has no TFLite form here; change the net")
+    return y if module.bias is None else tf.nn.bias_add(y, tf.constant(module.bias.detach().numpy()))
+
+
+def _functions(tf: Any) -> dict[Any, Callable[..., Any]]:
+    """Torch functions to TensorFlow ones on NHWC tensors."""
+
+    def interpolate(x: Any, scale_factor: tuple[float, float], mode: str, **_: Any) -> Any:
+        size = [int(x.shape[1] * scale_factor[0]), int(x.shape[2] * scale_factor[1])]
+        return tf.compat.v1.image.resize_nearest_neighbor(x, size)
+
+    def pool(function: Any) -> Callable[..., Any]:
+        return lambda x, kernel, *_, **__: function(x, list(kernel), list(kernel), "VALID")
+
+    def channels(x: Any, index: tuple[Any, ...]) -> Any:
+        """x[:, a:b] of NCHW is [..., a:b] of NHWC."""
+        return x[index] if isinstance(x, tuple) else x[..., index[1]]
+
+    return {
+        F.relu: lambda x, **_: tf.nn.relu(x),
+        F.interpolate: interpolate,
+        F.dropout: lambda x, *_, **__: x,
+        F.avg_pool2d: pool(tf.nn.avg_pool2d),
+        F.max_pool2d: pool(tf.nn.max_pool2d),
+        torch.cat: lambda xs, *_: tf.concat(list(xs), -1),
+        operator.add: lambda a, b: a + b,
+        operator.getitem: channels,
+    }
+
+
+class _ToTensorflow(fx.Interpreter):
+    """Runs the traced net on NHWC TensorFlow tensors."""
+
+    def __init__(self, traced: fx.GraphModule, tf: Any) -> None:
+        super().__init__(traced)
+        self._tf, self._known = tf, _functions(tf)
+
+    def call_module(self, target: Any, args: Any, kwargs: Any) -> Any:
+        module = self.fetch_attr(str(target))
+        if isinstance(module, nn.Conv2d):
+            return _conv(self._tf, module, args[0])
+        if isinstance(module, nn.ReLU):
+            return self._tf.nn.relu(args[0])
+        if isinstance(module, nn.Identity):
+            return args[0]
+        raise LeadwireError(f"{type(module).__name__} has no TFLite form here; add it to export/to_tflite.py")
+
+    def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
+        if target not in self._known:
+            raise LeadwireError(f"{getattr(target, '__name__', target)} has no TFLite form here; add it to export/to_tflite.py")
+        return self._known[target](*args, **kwargs)
+
+
+def tflite(net: Net, path: Path, samples: int, windows: NDArray[np.float32] | None) -> None:
+    """Write the graph: int8 throughout with ranges over (n, samples) companded windows, or float without any."""
+    tf = _tensorflow()
+    plain = folded(net)
+    traced = fx.symbolic_trace(plain)
+
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec((1, 1, samples, 1), tf.float32)])  # type: ignore[untyped-decorator]
+    def run(window: Any) -> dict[str, Any]:
+        out = dict(_ToTensorflow(traced, tf).run(window))
+        return out
+
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([run.get_concrete_function()])
+    if windows is not None:
+
+        def representative() -> Iterator[list[NDArray[np.float32]]]:
+            for window in windows:
+                yield [window.reshape(1, 1, samples, 1)]
+
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.representative_dataset = representative
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.inference_input_type = converter.inference_output_type = tf.int8
+    path.write_bytes(converter.convert())
