@@ -82,9 +82,9 @@ def analyse_window(window: Window, model: Model, backend: Backend) -> Report:
         why = "implausible_rate"
     if why is None and good < model.thresholds["quality"]:
         why = "noise"
-    rhythm = _rhythm(reading.heads["rhythm"], model)
+    rhythm = rhythm_of(rhythm_probabilities(reading.heads["rhythm"]), model)
     if why is not None:
-        kept = rhythm if rhythm.label == "noisy" else nothing_measured(why)[1]
+        kept = rhythm if rhythm.label == "noisy" else Rhythm(None, None, why, rhythm.distribution)
         return replace(unmeasured(window, model, "poor_signal", why), rhythm=kept, quality=good)
     measures = measure(
         reading.beats,
@@ -122,13 +122,15 @@ def rhythm_probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.asarray(e / e.sum())
 
 
-def _rhythm(logits: NDArray[np.float32], model: Model) -> Rhythm:
-    probabilities = rhythm_probabilities(logits)
+def rhythm_of(probabilities: NDArray[np.float64], model: Model) -> Rhythm:
+    """The likeliest class, where it is likely enough; `noisy` is no rhythm, and says so."""
     best = int(probabilities.argmax())
-    label, p = model.classes[best], float(probabilities[best])
+    label, p, all_of_them = model.classes[best], float(probabilities[best]), tuple(probabilities.tolist())
     if label == "noisy":
-        return Rhythm(label, p, "noise")
-    return Rhythm(label, p) if p >= model.thresholds["rhythm"] else Rhythm(None, p, "uncertain")
+        return Rhythm(label, p, "noise", all_of_them)
+    if p < model.thresholds["rhythm"]:
+        return Rhythm(None, p, "uncertain", all_of_them)
+    return Rhythm(label, p, None, all_of_them)
 
 
 def unmeasured(window: Window, model: Model, state: str, why: str | None = None) -> Report:

@@ -47,6 +47,7 @@ class Rhythm:
     label: str | None
     probability: float | None
     why: str | None = None
+    distribution: tuple[float, ...] = ()  # over the bundle's classes, for summaries; not in the JSON
 
     @property
     def valid(self) -> bool:

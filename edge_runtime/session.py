@@ -11,11 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from edge_runtime.monitor import Monitor
 from edge_runtime.report import Report
 from edge_runtime.sinks import Sink
+from edge_runtime.stream import Stream
 from firmware_bridge.link import Link, LinkEvent
-from firmware_bridge.receiver import Receiver
 
 _READ_EVERY_S = 0.02  # how long a read waits for more
 _INPUT_EVENTS = 4096
@@ -33,19 +32,18 @@ class SessionStatistics:
 class Session:
     """Runs until `stop()`, or until `until` says so of a report.
 
-    on_event: sees every link event before the monitor does (the recorder); tell: hears of the port's troubles.
+    on_event: sees every event before the stream does (the recorder); tell: hears of the port's troubles.
     """
 
     def __init__(
         self,
         link: Link,
-        receiver: Receiver,
-        monitor: Monitor,
+        stream: Stream,
         sinks: Sequence[Sink],
-        on_event: Callable[[LinkEvent], None] = lambda event: None,
+        on_event: Callable[[str, float, bytes], None] = lambda kind, arrival_s, data: None,
         tell: Callable[[str], None] = lambda message: None,
     ) -> None:
-        self.link, self.receiver, self.monitor, self.sinks = link, receiver, monitor, sinks
+        self.link, self.stream, self.sinks = link, stream, sinks
         self.id = uuid.uuid4().hex[:12]
         self.statistics = SessionStatistics()
         self._on_event, self._tell = on_event, tell
@@ -100,35 +98,26 @@ class Session:
     # ---- the monitor's thread ----------------------------------------------------------------------------------------
 
     def _monitor(self, done: Callable[[], bool]) -> None:
-        next_tick = time.monotonic() + self.monitor.hop_s
+        hop_s = self.stream.monitor.hop_s
+        next_tick = time.monotonic() + hop_s
         while not self._stopping.is_set() and not done():
             try:
                 event = self._events.get(timeout=max(0.001, min(0.1, next_tick - time.monotonic())))
             except queue.Empty:
                 event = None
             if event is not None:
-                self._on_event(event)
-                self._hand_over(self._take(event), event.arrival_s)
+                if event.kind == "lost":
+                    self._tell(f"{self.link.port}: lost ({event.reason}); waiting for it to come back")
+                self._handle(event.kind, event.arrival_s, event.data)
             now = time.monotonic()
             if now >= next_tick:
-                next_tick = now + self.monitor.hop_s
-                if self._events.empty():
-                    self._hand_over(self.monitor.tick(now), now)
+                next_tick = now + hop_s
+                if self._events.empty():  # what has arrived is heard before silence is judged
+                    self._handle("tick", now, b"")
 
-    def _take(self, event: LinkEvent) -> list[Report]:
-        if event.kind == "opened":
-            self.receiver.opened()
-            return self.monitor.opened(event.arrival_s)
-        if event.kind == "lost":
-            self._tell(f"{self.link.port}: lost ({event.reason}); waiting for it to come back")
-            return self.monitor.lost(event.arrival_s)
-        reports: list[Report] = []
-        for samples in self.receiver.feed(event.data, event.arrival_s):
-            reports += self.monitor.push(samples)
-        return reports
-
-    def _hand_over(self, reports: list[Report], arrival_s: float) -> None:
-        for report in reports:
+    def _handle(self, kind: str, arrival_s: float, data: bytes) -> None:
+        self._on_event(kind, arrival_s, data)
+        for report in self.stream.handle(kind, arrival_s, data):
             utc = datetime.fromtimestamp(self._zero_utc + arrival_s, UTC).isoformat(timespec="milliseconds")
             latency_ms = (time.monotonic() - arrival_s) * 1e3
             stamped = replace(report, session=self.id, utc=utc.replace("+00:00", "Z"), latency_ms=latency_ms)

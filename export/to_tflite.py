@@ -25,6 +25,8 @@ from train.nets import Net
 def _tensorflow() -> Any:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+    # tflite-runtime cannot open a model in a process that has loaded tensorflow before it; the other way round it can.
+    import tflite_runtime.interpreter  # noqa: F401, I001
     import tensorflow
 
     return tensorflow

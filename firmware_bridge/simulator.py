@@ -45,11 +45,20 @@ class Ledger:
 class Wearable:
     """The device: `frames()` gives (device time at which the frame is complete in s, bytes or None if it is lost)."""
 
-    def __init__(self, counts: NDArray[np.int32], info: Info, faults: Faults = Faults(), seed: int = 0) -> None:  # noqa: B008
-        self.counts, self.info, self.faults = counts, info, faults
+    def __init__(
+        self,
+        counts: NDArray[np.int32],
+        info: Info,
+        faults: Faults | None = None,
+        seed: int = 0,
+        missing: NDArray[np.bool_] | None = None,
+    ) -> None:
+        """missing: (n,) where the recording has no sample; a frame with one is never sent."""
+        self.counts, self.info, self.faults = counts, info, faults or Faults()
+        self.missing = np.zeros(len(counts), np.bool_) if missing is None else missing
         self.ledger = Ledger(
-            unplugged=[(a, b) for kind, a, b in faults.events if kind == "unplug"],
-            lead_off=[(a, b) for kind, a, b in faults.events if kind == "lead_off"],
+            unplugged=[(a, b) for kind, a, b in self.faults.events if kind == "unplug"],
+            lead_off=[(a, b) for kind, a, b in self.faults.events if kind == "lead_off"],
         )
         self._random = random.Random(seed)
         self._sequence = 0
@@ -74,7 +83,7 @@ class Wearable:
             self._sequence += 1
             self.ledger.frames += 1
             self.ledger.samples += len(counts)
-            if self._random.random() < self.faults.drop:
+            if self._random.random() < self.faults.drop or self.missing[first : first + size].any():
                 self.ledger.dropped_frames += 1
                 self.ledger.dropped_samples += len(counts)
                 data = None

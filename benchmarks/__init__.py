@@ -1,0 +1,1 @@
+"""The truth: every number in the README is written by a command of this room."""

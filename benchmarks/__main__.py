@@ -1,0 +1,48 @@
+"""`python -m benchmarks accuracy`: measure, write `benchmarks/results/NAME.json`, and bring the README up to date."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from edge_runtime.errors import LeadwireError
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("name", choices=("accuracy",))
+    parser.add_argument("--run", type=Path, default=Path("runs/default"), help="the run whose folds are judged")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--readme", type=Path, default=Path("README.md"))
+    parser.add_argument("--only-tables", action="store_true", help="rewrite the tables from the result that is there")
+    chosen = parser.parse_args(arguments)
+
+    from benchmarks.report import accuracy_markdown, put_between
+
+    if chosen.only_tables:
+        result = json.loads((chosen.results / "accuracy.json").read_text())
+    else:
+        import torch
+
+        from benchmarks.accuracy import measure
+        from train.run import Run
+
+        torch.set_num_threads(1)
+        result = measure(Run.open(chosen.run), chosen.results)
+    table = accuracy_markdown(result)
+    print(table)
+    if chosen.readme.exists():
+        put_between(chosen.readme, "accuracy", table)
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        raise SystemExit(main(sys.argv[1:]))
+    except LeadwireError as error:
+        print(f"benchmarks: {error}", file=sys.stderr)
+        raise SystemExit(error.exit_code) from None

@@ -1,0 +1,49 @@
+"""Result files to the tables that the README shows, between its markers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+_UNITS = {"hr_bpm": ("HR", "bpm", 2), "pr_ms": ("PR", "ms", 1), "qrs_ms": ("QRS", "ms", 1), "qt_ms": ("QT", "ms", 1)}
+
+
+def accuracy_markdown(result: dict[str, Any]) -> str:
+    """The tables of `benchmarks/results/accuracy.json`."""
+    lines = [
+        "| data | measure | constant's MAE | float MAE | **int8 MAE** (95 % CI) | median | bias | SD | stated / n | 90 % range holds |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for group, by_measure in result["intervals"].items():
+        for name, by in by_measure.items():
+            label, unit, digits = _UNITS[name]
+            f, q = by["float"], by["int8"]
+            if not q["stated"] or not f["stated"]:
+                continue
+
+            def show(value: float, digits: int = digits) -> str:
+                return f"{value:.{digits}f}"
+
+            low, high = q["mae_ci95"]
+            lines.append(
+                f"| {group} | {label}, {unit} | {show(q['constant_mae'])} | {show(f['mae'])} | **{show(q['mae'])}** "
+                f"({show(low)} to {show(high)}) | {show(q['median_abs'])} | {q['bias']:+.{digits}f} | {show(q['sd'])} "
+                f"| {q['stated']} / {q['n']} | {100 * q['coverage']:.0f} % |"
+            )
+    lines += ["", "| CinC 2017, F1 | arithmetic | normal | af | other | noisy | **mean of N, A, O** | records |"]
+    lines.append("|---|---|---|---|---|---|---|---|")
+    for label, by in result["rhythm"].items():
+        for arithmetic, scores in by.items():
+            f1 = " | ".join(f"{scores['f1'][c]:.3f}" for c in ("normal", "af", "other", "noisy"))
+            lines.append(f"| {label} | {arithmetic} | {f1} | **{scores['f1_mean_nao']:.3f}** | {scores['n']} |")
+    return "\n".join(lines)
+
+
+def put_between(path: Path, name: str, text: str) -> None:
+    """Replace what stands between `<!-- NAME:begin -->` and `<!-- NAME:end -->`. Raises ValueError without the two."""
+    begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+    whole = path.read_text("utf-8")
+    if whole.count(begin) != 1 or whole.count(end) != 1 or whole.index(begin) > whole.index(end):
+        raise ValueError(f"{path}: needs one {begin} and, behind it, one {end}")
+    before, after = whole[: whole.index(begin) + len(begin)], whole[whole.index(end) :]
+    path.write_text(f"{before}\n{text}\n{after}", "utf-8")

@@ -1,0 +1,73 @@
+"""Errors with their neighbours: MAE beside the constant predictor's, bias, SD, n, coverage, and intervals by patient."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_BOOTSTRAPS = 2000
+
+
+def bootstrap_by_patient(
+    values: NDArray[np.float64], patients: Sequence[str], seed: int = 0
+) -> tuple[float, float]:
+    """95 % interval of the mean when patients, not windows, are drawn again (percentile bootstrap, Efron 1979)."""
+    names, inverse = np.unique(np.asarray(patients), return_inverse=True)
+    sums = np.bincount(inverse, values, len(names))
+    counts = np.bincount(inverse, minlength=len(names))
+    rng = np.random.default_rng(seed)
+    drawn = rng.integers(len(names), size=(_BOOTSTRAPS, len(names)))
+    means = sums[drawn].sum(1) / counts[drawn].sum(1)
+    low, high = np.percentile(means, (2.5, 97.5))
+    return float(low), float(high)
+
+
+def error_table(
+    truth: NDArray[np.float64],
+    value: NDArray[np.float64],
+    low: NDArray[np.float64],
+    high: NDArray[np.float64],
+    constant: NDArray[np.float64],
+    patients: Sequence[str],
+) -> dict[str, Any]:
+    """Of n annotated cases, all with a truth; value is NaN where none was stated.
+
+    `mae_all` counts a refused case as the constant predictor. bias = value - truth.
+    """
+    stated = np.isfinite(value)
+    if not stated.any():
+        return {"n": len(truth), "stated": 0}
+    error = (value - truth)[stated]
+    who = np.asarray(patients)[stated].tolist()
+    inside = ((low <= truth) & (truth <= high))[stated]
+    everything = np.where(stated, np.abs(value - truth), np.abs(constant - truth))
+    return {
+        "n": len(truth),
+        "stated": int(stated.sum()),
+        "mae": float(np.abs(error).mean()),
+        "mae_ci95": bootstrap_by_patient(np.abs(error), who),
+        "median_abs": float(np.median(np.abs(error))),
+        "bias": float(error.mean()),
+        "sd": float(error.std(ddof=1)) if len(error) > 1 else 0.0,
+        "coverage": float(inside.mean()),
+        "coverage_ci95": bootstrap_by_patient(inside.astype(float), who),
+        "width": float(np.mean((high - low)[stated])),
+        "mae_all": float(everything.mean()),
+        "constant_mae": float(np.abs(constant - truth).mean()),
+    }
+
+
+def f1_scores(truth: Sequence[int], said: Sequence[int], classes: Sequence[str]) -> dict[str, Any]:
+    """F1 of each class and the confusion (rows truth). A class nobody has or says scores 0."""
+    confusion = np.zeros((len(classes), len(classes)), np.int64)
+    np.add.at(confusion, (np.asarray(truth), np.asarray(said)), 1)
+    total = confusion.sum(0) + confusion.sum(1)
+    f1 = np.where(total > 0, 2 * np.diag(confusion) / np.maximum(total, 1), 0.0)
+    return {
+        "n": int(confusion.sum()),
+        "f1": dict(zip(classes, (float(v) for v in f1), strict=True)),
+        "confusion": confusion.tolist(),
+    }

@@ -1,0 +1,274 @@
+"""`leadwire`: the command line. Heavy imports are inside the commands, so that `--help` is instant.
+
+Exit codes: 0, 2 usage or config, 3 port, 4 record, 5 bundle.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from edge_runtime.errors import LeadwireError, UsageError
+
+NOTICE = "Research use only; not a medical device."
+
+
+def _tell(message: str) -> None:
+    print(f"leadwire: {message}", file=sys.stderr)
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
+
+
+def _add_net(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--bundle", type=Path, help="a bundle's folder (default: the one that comes with leadwire)")
+    parser.add_argument("--backend", help="ai-edge-litert, tflite-runtime or onnxruntime (default: the first that works)")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="leadwire", description=f"{__doc__.splitlines()[0]} {NOTICE}")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="COMMAND")
+
+    run = verbs.add_parser("run", help="monitor a wearable on a serial port", description=f"Monitor a port. {NOTICE}")
+    run.add_argument("--port", required=True, help="such as /dev/serial/by-id/... or /dev/ttyUSB0")
+    run.add_argument("--board", default="native", help="what is on the port; `leadwire boards` lists them")
+    run.add_argument("--out", default="-", help="JSON lines: a file to append to, or - for standard output (default)")
+    run.add_argument("--record", type=Path, metavar="DIR", help="keep every byte and its arrival, for `leadwire replay`")
+    run.add_argument("--picture", type=Path, metavar="PNG", help="draw the run when it ends")
+    run.add_argument("--for", type=_positive, dest="seconds", metavar="S", help="stop by itself after so many seconds")
+    _add_net(run)
+    run.set_defaults(command=_run)
+
+    analyse = verbs.add_parser("analyse", help="reports of recordings: WFDB or CSV", description=f"Analyse. {NOTICE}")
+    analyse.add_argument("records", nargs="+", metavar="RECORD", help="a path, or DATABASE/RECORD such as mitdb/234")
+    analyse.add_argument("--lead", help="lead name, without case (default: the first)")
+    analyse.add_argument("--hop", type=_positive, default=10.0, help="seconds from window to window (default 10)")
+    analyse.add_argument("--summary", action="store_true", help="one line a record instead of one a window")
+    _add_net(analyse)
+    analyse.set_defaults(command=_analyse)
+
+    replay = verbs.add_parser("replay", help="the reports of what `run --record` kept")
+    replay.add_argument("folder", type=Path, metavar="DIR")
+    _add_net(replay)
+    replay.set_defaults(command=_replay)
+
+    simulate = verbs.add_parser("simulate", help="a wearable on a pty; prints its path")
+    simulate.add_argument("--board", default="native")
+    simulate.add_argument("--record", required=True, help="a path, or DATABASE/RECORD")
+    simulate.add_argument("--lead")
+    simulate.add_argument("--speed", type=_positive, default=1.0, help="times real time (default 1)")
+    simulate.add_argument("--fault", default="", metavar="SPEC", help="such as drop=0.01,unplug@60+4,lead_off@100+6")
+    simulate.add_argument("--seed", type=int, default=0, help="of the faults")
+    simulate.add_argument("--start", type=float, default=0.0, help="second of the record to begin at")
+    simulate.add_argument("--duration", type=_positive, help="seconds of the record to play (default: to its end)")
+    simulate.add_argument("--link", type=Path, help="a stable path for the pty, which changes when it is replugged")
+    simulate.set_defaults(command=_simulate)
+
+    demo = verbs.add_parser("demo", help="a simulated wearable, monitored, with a picture", description=NOTICE)
+    demo.add_argument("--speed", type=_positive, default=8.0, help="times real time (default 8)")
+    demo.add_argument("--folder", type=Path, default=Path("demo"), help="where its files go (default: demo)")
+    demo.set_defaults(command=_demo)
+
+    boards = verbs.add_parser("boards", help="the boards that can be on a port")
+    boards.set_defaults(command=_boards)
+
+    inspect = verbs.add_parser("inspect", help="what a bundle is")
+    inspect.add_argument("bundle", type=Path, nargs="?")
+    inspect.set_defaults(command=_inspect)
+    return parser
+
+
+def _load(chosen: argparse.Namespace):  # type: ignore[no-untyped-def]
+    from edge_runtime.backends import open_backend
+    from edge_runtime.bundle import DEFAULT, load_bundle
+
+    bundle = load_bundle(chosen.bundle or DEFAULT)
+    for line in bundle.manifest.get("allowed", []):
+        _tell(f"this bundle was let through over a gate: {line}")
+    return bundle.model, open_backend(bundle, chosen.backend, _tell)
+
+
+def _board(name: str):  # type: ignore[no-untyped-def]
+    from firmware_bridge.boards import BOARDS
+
+    if name not in BOARDS:
+        raise UsageError(f"no board {name!r}; there are {', '.join(BOARDS)}")
+    return BOARDS[name]
+
+
+@contextlib.contextmanager
+def _stopped_by_signals(stop: Callable[[], None]):  # type: ignore[no-untyped-def]
+    """SIGTERM and Ctrl-C end a command cleanly, with exit code 0."""
+    before = {s: signal.signal(s, lambda *_: stop()) for s in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def run_until(arguments: Sequence[str], done: Callable[[], bool]) -> int:
+    """`leadwire run ...` that also ends when `done` says so. Raises what `main` would tell."""
+    return _run(_parser().parse_args(arguments), done)
+
+
+def _run(chosen: argparse.Namespace, done: Callable[[], bool] = lambda: False) -> int:
+    import time
+
+    from edge_runtime.monitor import Monitor
+    from edge_runtime.session import Session
+    from edge_runtime.sinks import Sink
+    from edge_runtime.sinks.jsonl import JsonLines
+    from edge_runtime.sinks.live import Live
+    from edge_runtime.sinks.recorder import Recorder
+    from edge_runtime.stream import Stream
+    from firmware_bridge.link import Link
+    from firmware_bridge.receiver import Receiver
+
+    board = _board(chosen.board)
+    model, backend = _load(chosen)
+    sinks: list[Sink] = [JsonLines.open(chosen.out), Live(sys.stderr)]
+    watch: Callable[..., None] = lambda samples: None  # noqa: E731
+    if chosen.picture:
+        from edge_runtime.picture import Picture
+
+        picture = Picture(chosen.picture)
+        sinks.append(picture)
+        watch = picture.watch
+    recorder = Recorder(chosen.record, chosen.port, board.name) if chosen.record else None
+    session = Session(
+        Link(chosen.port, board),
+        Stream(Receiver(board), Monitor(model, backend, chosen.port), watch),
+        sinks,
+        on_event=recorder.event if recorder else lambda kind, arrival_s, data: None,
+        tell=_tell,
+    )
+    _tell(f"{chosen.port}, board {board.name}, {backend.name}, {model.id}. {NOTICE}")
+    end = time.monotonic() + (chosen.seconds or float("inf"))
+    with _stopped_by_signals(session.stop):
+        said = session.run(lambda: done() or time.monotonic() > end)
+    if recorder:
+        recorder.close()
+    receiver = session.stream.receiver
+    clock, frames = receiver.clock.statistics, receiver.parser.statistics
+    _tell(
+        f"{said.reports} reports; {frames.good} frames, {frames.bad_checksum} bad, {clock.lost_frames} lost "
+        f"({clock.lost_samples} samples), {clock.restarts} restarts"
+    )
+    if said.lost_reports or said.overrun_events:
+        _tell(f"{said.lost_reports} reports could not be written and {said.overrun_events} reads came too fast")
+    return 0
+
+
+def _analyse(chosen: argparse.Namespace) -> int:
+    from edge_runtime.library import find_record
+    from edge_runtime.offline import analyse_record, summarise
+
+    model, backend = _load(chosen)
+    code = 0
+    for name in chosen.records:
+        try:
+            record = find_record(name)
+            reports = analyse_record(record, name, chosen.lead, chosen.hop, model, backend)
+            if chosen.summary:
+                print(json.dumps(summarise(list(reports), model).to_dict(), separators=(",", ":"), allow_nan=False))
+            else:
+                for report in reports:
+                    print(report.to_json())
+        except LeadwireError as error:  # a bad record does not stop the others
+            _tell(str(error))
+            code = error.exit_code
+    return code
+
+
+def _replay(chosen: argparse.Namespace) -> int:
+    from edge_runtime.sinks.recorder import replay
+
+    model, backend = _load(chosen)
+    for report in replay(chosen.folder, model, backend):
+        print(report.to_json())
+    return 0
+
+
+def _simulate(chosen: argparse.Namespace) -> int:
+    from edge_runtime.library import find_record
+    from edge_runtime.wearable import wearable_of
+    from firmware_bridge.simulator import play
+
+    _board(chosen.board)
+    wearable = wearable_of(
+        find_record(chosen.record), chosen.lead, chosen.start, chosen.duration, chosen.fault, chosen.seed
+    )
+    link = chosen.link or Path(tempfile.gettempdir()) / f"leadwire-{os.getpid()}"
+    stopping: list[bool] = []
+    with _stopped_by_signals(lambda: stopping.append(True)):
+        try:
+            ledger = play(wearable, link, chosen.speed, lambda: print(link, flush=True), lambda: bool(stopping))
+        except OSError as error:
+            raise UsageError(f"--link {link}: cannot be made ({error.strerror}); choose another path") from error
+    print(json.dumps(ledger.to_dict()), file=sys.stderr)
+    return 0
+
+
+def _demo(chosen: argparse.Namespace) -> int:
+    from edge_runtime.demo import demo
+
+    return demo(chosen.folder, chosen.speed, _tell)
+
+
+def _boards(chosen: argparse.Namespace) -> int:
+    from firmware_bridge.boards import BOARDS
+
+    for board in BOARDS.values():
+        rate = f"{board.sampling_rate_hz:g} Hz" if board.sampling_rate_hz else "rate from the stream"
+        print(f"{board.name:12} {board.baud:7} baud  {rate:20}  {board.note}")
+    return 0
+
+
+def _inspect(chosen: argparse.Namespace) -> int:
+    from edge_runtime.bundle import DEFAULT, load_bundle
+
+    bundle = load_bundle(chosen.bundle or DEFAULT)
+    m = bundle.manifest
+    print(f"{bundle.model.id}  (format {m['format']})\n\n{m['card']}\n")
+    for name, content in bundle.files.items():
+        print(f"{name:14} {len(content):8} bytes  sha256 {m['files'][name]['sha256'][:16]}...")
+    print(f"commit {m['provenance']['trained_at_commit']} (trained), {m['provenance']['exported_at_commit']} (exported)")
+    print(f"bridges gaps up to {m['max_bridged_ms']:g} ms")
+    for name, target in m["targets"].items():
+        low, high = target["range"]
+        print(f"{name:14} 90 % range {low:+.1f} to {high:+.1f} {target['unit']}")
+    for backend, found in m["agreement"].items():
+        print(f"{backend:14} against torch: " + ", ".join(f"{k} {v['mean_abs']:g}" for k, v in found.items()))
+    for line in m["allowed"]:
+        print(f"let through over its gate: {line}")
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    from firmware_bridge.link import PortError
+
+    chosen = _parser().parse_args(arguments)
+    try:
+        return int(chosen.command(chosen))
+    except (LeadwireError, PortError) as error:
+        _tell(str(error))
+        return error.exit_code
+    except BrokenPipeError:  # whoever read our output has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

