@@ -60,6 +60,21 @@ def _response(n_in: int, n_reflected: int, rate: float, spec: Conditioning) -> t
     return gain * np.exp(2j * np.pi * f * -shift_s), n_out, start
 
 
+@lru_cache(maxsize=32)
+def _reflection(n: int, rate: float, spec: Conditioning) -> int:
+    """How many samples to reflect at each end: about `reflect_s`, such that a whole number of samples comes out.
+
+    Rounding the output's length would stretch time: at 190.3 Hz by a millisecond over the window.
+    """
+    least = round(spec.reflect_s * rate)
+
+    def rounding(reflected: int) -> float:
+        exact = (n + 2 * reflected) * spec.sampling_rate_hz / rate
+        return round(abs(round(exact) - exact), 9)
+
+    return min(n - 1, min(range(least, least + round(0.4 * rate) + 1), key=rounding))
+
+
 def condition(samples_mv: Samples, sampling_rate_hz: float, spec: Conditioning = DEFAULT) -> NDArray[np.float32]:
     """Filter and resample one window.
 
@@ -81,7 +96,7 @@ def condition(samples_mv: Samples, sampling_rate_hz: float, spec: Conditioning =
         raise ValueError(f"{sampling_rate_hz:g} Hz is too slow: at least {2 * spec.low_pass_edges_hz[1]:g} Hz needed")
     if n < 2 or not np.isfinite(samples_mv).all():
         raise ValueError("a window to condition has at least two samples, all of them finite")
-    reflected = min(n - 1, round(spec.reflect_s * sampling_rate_hz))
+    reflected = _reflection(n, sampling_rate_hz, spec)
     transfer, n_out, start = _response(n, reflected, sampling_rate_hz, spec)
     spectrum = np.fft.rfft(np.pad(samples_mv, reflected, mode="reflect"))
     kept = np.zeros(n_out // 2 + 1, np.complex128)

@@ -51,7 +51,7 @@ def explain(port: str, error: Exception) -> str:
         return f"{port}: no permission; join the group that owns it: sudo usermod -aG dialout $USER, then log in again"
     if number == errno.EBUSY or "exclusively lock" in str(error):
         return f"{port}: another program has it open; close that one first"
-    if number in (errno.ENOTTY, errno.EISDIR, errno.EINVAL) or isinstance(error, termios.error):
+    if number in (errno.ENOTTY, errno.EISDIR, errno.EINVAL) or "configure port" in str(error):
         return f"{port}: no serial port; give one such as /dev/serial/by-id/... or /dev/ttyUSB0"
     return f"{port}: cannot be opened ({error}); is it a serial port?"
 

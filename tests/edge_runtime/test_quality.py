@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edge_runtime import quality
+from edge_runtime.conditioning import condition
+from edge_runtime.delineation import beats_of
+from tests.conftest import need
+from tests.fakes import ecg_of, logits_of, regular_waves
+
+ECG = ecg_of(regular_waves(), 250)
+RNG = np.random.default_rng(2)
+
+
+def gate(x: np.ndarray) -> str | None:
+    return quality.gate(x, condition(x, 250), 250)
+
+
+def test_a_clean_window_passes() -> None:
+    assert gate(ECG + RNG.normal(0, 0.01, 2500)) is None
+
+
+@pytest.mark.parametrize("x", [np.zeros(2500), np.full(2500, 0.7), np.where(np.arange(2500) < 600, 0.3, ECG)])
+def test_flat(x: np.ndarray) -> None:
+    assert gate(x) == "flat"
+
+
+def test_clipped() -> None:
+    wandering = ECG + 1.5 * np.sin(np.arange(2500) / 150) + RNG.normal(0, 0.01, 2500)
+    assert gate(wandering.clip(-1.0, 1.0)) == "clipped"
+
+
+def test_a_quiet_baseline_of_a_coarse_adc_is_not_clipping() -> None:
+    assert gate(np.round(ECG / 0.02) * 0.02 + 0.02 * (np.arange(2500) % 7 == 0)) is None
+
+
+def test_low_amplitude() -> None:
+    assert gate(0.03 * ECG + RNG.normal(0, 0.002, 2500)) == "low_amplitude"
+
+
+def test_few_real_windows_are_refused() -> None:
+    from train.datasets import ludb
+
+    folder = need("ludb")
+    said = []
+    for record in ludb.records(folder)[:60]:
+        (lead,) = ludb.read(folder, record, ("ii",))
+        said.append(quality.gate(lead.samples_mv, condition(lead.samples_mv, 500), 500))
+    assert said.count(None) >= 59
+
+
+def test_features_know_doubt_and_have_their_names() -> None:
+    waves = regular_waves()
+    x = condition(ECG, 250)
+    sure, unsure = logits_of(waves), logits_of(waves) * 0.2
+    a = quality.features(sure, beats_of(waves, x, 250), -4.0, x)
+    b = quality.features(unsure.astype(np.float32), beats_of(waves, x, 250), 4.0, x)
+    at = quality.FEATURES.index
+    assert a.shape == (len(quality.FEATURES),)
+    assert b[at("qrs_doubt")] > a[at("qrs_doubt")]
+    assert b[at("noisy_logit")] > a[at("noisy_logit")]
+    nothing = quality.features(np.full((3, 1280), -9, np.float32), [], 0.0, x)
+    assert np.isfinite(nothing).all()
+
+
+def test_the_probability_is_the_logistic_that_was_fitted() -> None:
+    assert quality.probability(np.array([1.0, 2.0]), {"weights": [0.5, -0.25], "bias": 0.0}) == pytest.approx(0.5)
+    assert quality.probability(np.array([1.0, 2.0]), {"weights": [1e6, 0], "bias": 0.0}) == pytest.approx(1.0)
