@@ -52,9 +52,13 @@ class Row:
     why: str | None
 
 
-def judge(case: Case, model: Model, backend: Backend) -> dict[str, tuple[float | None, float | None, float | None, str | None]]:
+def judge(
+    case: Case, model: Model, backend: Backend
+) -> dict[str, tuple[float | None, float | None, float | None, str | None]]:
     """By measure: median value, low and high over the case's windows, or why there is none."""
-    reports = [analyse_window(window_of(mv, case.sampling_rate_hz, case.lead), model, backend) for mv in case.windows_mv]
+    reports = [
+        analyse_window(window_of(mv, case.sampling_rate_hz, case.lead), model, backend) for mv in case.windows_mv
+    ]
     out: dict[str, tuple[float | None, float | None, float | None, str | None]] = {}
     for name in MEASURED:
         values = [r.measures[name] for r in reports]
@@ -86,7 +90,9 @@ def interval_rows(cases: list[Case], fold: int, bundle: Bundle, backends: dict[s
     return rows
 
 
-def rhythm_rows(folder: Path, fold: int, model: Model, backends: dict[str, Backend], few: int) -> list[tuple[int, str, int, int]]:
+def rhythm_rows(
+    folder: Path, fold: int, model: Model, backends: dict[str, Backend], few: int
+) -> list[tuple[int, str, int, int]]:
     """(fold, arithmetic, truth, said) of each of the fold's CinC records, whole record by its windows' mean."""
     own = [(n, t) for n, t in cinc2017.records(folder).items() if folds.fold_of("cinc2017", n) == fold]
     rows = []
@@ -121,7 +127,9 @@ def tables(rows: list[Row]) -> dict[str, Any]:
                     return np.array([np.nan if (v := getattr(r, field)) is None else v for r in own], np.float64)
 
                 patients = [folds.subject(r.dataset, r.record) for r in own]
-                table = error_table(*(column(f) for f in ("truth", "value", "low", "high", "constant")), patients)
+                table = error_table(
+                    column("truth"), column("value"), column("low"), column("high"), column("constant"), patients
+                )
                 out.setdefault(group, {}).setdefault(name, {})[arithmetic] = table
     return out
 

@@ -11,7 +11,8 @@ _UNITS = {"hr_bpm": ("HR", "bpm", 2), "pr_ms": ("PR", "ms", 1), "qrs_ms": ("QRS"
 def accuracy_markdown(result: dict[str, Any]) -> str:
     """The tables of `benchmarks/results/accuracy.json`."""
     lines = [
-        "| data | measure | constant's MAE | float MAE | **int8 MAE** (95 % CI) | median | bias | SD | stated / n | 90 % range holds |",
+        "| data | measure | constant's MAE | float MAE | **int8 MAE** (95 % CI) | median | bias | SD | stated / n "
+        "| 90 % range holds |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for group, by_measure in result["intervals"].items():

@@ -1,4 +1,4 @@
-"""Errors with their neighbours: MAE beside the constant predictor's, bias, SD, n, coverage, and intervals by patient."""
+"""Errors with their neighbours: MAE beside the constant predictor's, bias, SD, n, coverage, intervals by patient."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ from numpy.typing import NDArray
 _BOOTSTRAPS = 2000
 
 
-def bootstrap_by_patient(
-    values: NDArray[np.float64], patients: Sequence[str], seed: int = 0
-) -> tuple[float, float]:
+def bootstrap_by_patient(values: NDArray[np.float64], patients: Sequence[str], seed: int = 0) -> tuple[float, float]:
     """95 % interval of the mean when patients, not windows, are drawn again (percentile bootstrap, Efron 1979)."""
     names, inverse = np.unique(np.asarray(patients), return_inverse=True)
     sums = np.bincount(inverse, values, len(names))

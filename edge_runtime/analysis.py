@@ -30,7 +30,7 @@ class Reading:
 
 
 def bridge(samples_mv: NDArray[np.float64]) -> tuple[NDArray[np.float64], list[tuple[int, int]]]:
-    """Straight lines over what is missing, and the gaps as (first, last + 1) samples. Needs one sample that is there."""
+    """Straight lines over what is missing, and the gaps as (first, last + 1). Needs one sample that is there."""
     missing = ~np.isfinite(samples_mv)
     if not missing.any():
         return samples_mv, []
@@ -50,11 +50,7 @@ def read(samples_mv: NDArray[np.float64], rate: float, model: Model, backend: Ba
     heads = backend(compand(padded, model.conditioning))
     end_s = len(filled) / rate
     waves = [w for w in model.grid.read(heads["masks"]) if w.onset_s < end_s]
-    beats = [
-        b
-        for b in beats_of(waves, conditioned, model.conditioning.sampling_rate_hz)
-        if 0 <= b.r_peak_s <= end_s
-    ]
+    beats = [b for b in beats_of(waves, conditioned, model.conditioning.sampling_rate_hz) if 0 <= b.r_peak_s <= end_s]
     return Reading(conditioned, heads, beats, [(a / rate, b / rate) for a, b in gaps])
 
 
@@ -62,10 +58,9 @@ def analyse_window(window: Window, model: Model, backend: Backend) -> Report:
     """The report of a window. Never raises for what a signal may hold: it says what is wrong with it."""
     missing = ~np.isfinite(window.samples_mv)
     lost = int(missing.sum())
-    if (
-        quality.longest_run(missing) > model.max_bridged_ms * 1e-3 * window.sampling_rate_hz
-        or lost > MOST_BRIDGED_SHARE * len(missing)
-    ):
+    if quality.longest_run(
+        missing
+    ) > model.max_bridged_ms * 1e-3 * window.sampling_rate_hz or lost > MOST_BRIDGED_SHARE * len(missing):
         return unmeasured(window, model, "gap")
     if window.lead_off:
         return unmeasured(window, model, "lead_off")
@@ -84,7 +79,8 @@ def analyse_window(window: Window, model: Model, backend: Backend) -> Report:
         why = "noise"
     rhythm = rhythm_of(rhythm_probabilities(reading.heads["rhythm"]), model)
     if why is not None:
-        kept = rhythm if rhythm.label == "noisy" else Rhythm(None, None, why, rhythm.distribution)
+        seen = rhythm.distribution if why == "noise" else ()  # what the net makes of a flat line is no opinion
+        kept = rhythm if rhythm.label == "noisy" else Rhythm(None, None, why, seen)
         return replace(unmeasured(window, model, "poor_signal", why), rhythm=kept, quality=good)
     measures = measure(
         reading.beats,

@@ -130,7 +130,12 @@ def open_backend(
             return backend
         except ImportError:
             reasons.append(f"{known} is not installed (pip install 'leadwire[{extra}]')")
-        except (RuntimeError, ValueError, AttributeError, TypeError) as error:  # what a runtime at odds with numpy raises
+        except (
+            RuntimeError,
+            ValueError,
+            AttributeError,
+            TypeError,
+        ) as error:  # what a runtime at odds with numpy raises
             reasons.append(f"{known} does not work here ({str(error).splitlines()[0]})")
         tell(reasons[-1])
     raise UsageError("no back end for the net: " + "; ".join(reasons or [f"the bundle has no file for {name}"]))

@@ -63,12 +63,16 @@ def load_bundle(folder: Path = DEFAULT) -> Bundle:
         raise BundleError(f"{path}: no JSON ({error}); the bundle is damaged, export it again") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         found = manifest.get("format") if isinstance(manifest, dict) else None
-        raise BundleError(f"{path}: bundle format {found!r}; this version reads {FORMAT}: export it again, or update leadwire")
+        raise BundleError(
+            f"{path}: bundle format {found!r}; this version reads {FORMAT}: export it again, or update leadwire"
+        )
     try:
         model = _model(manifest)
         files = {name: _verified(folder / name, said["sha256"]) for name, said in manifest["files"].items()}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise BundleError(f"{path}: {type(error).__name__} {error}; the manifest is damaged, export it again") from error
+        raise BundleError(
+            f"{path}: {type(error).__name__} {error}; the manifest is damaged, export it again"
+        ) from error
     if not set(files) & {TFLITE, ONNX}:
         raise BundleError(f"{path}: names neither {TFLITE} nor {ONNX}; export it again")
     return Bundle(folder, model, manifest, files)
@@ -80,9 +84,13 @@ def _verified(path: Path, sha256: str) -> bytes:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise BundleError(f"{path}: cannot be read ({error.strerror}); the bundle is not whole, copy it again") from error
+        raise BundleError(
+            f"{path}: cannot be read ({error.strerror}); the bundle is not whole, copy it again"
+        ) from error
     if hashlib.sha256(content).hexdigest() != sha256:
-        raise BundleError(f"{path}: its hash is not the one in {MANIFEST}; the bundle was changed or damaged, copy it again")
+        raise BundleError(
+            f"{path}: its hash is not the one in {MANIFEST}; the bundle was changed or damaged, copy it again"
+        )
     return content
 
 
@@ -98,7 +106,9 @@ def _model(m: dict[str, Any]) -> Model:
     conditioning = Conditioning.from_dict(m["conditioning"])
     window_s, samples = float(m["input"]["window_s"]), int(m["input"]["samples"])
     if round(window_s * conditioning.sampling_rate_hz) != samples:
-        raise BundleError(f"{MANIFEST}: {samples} samples are not {window_s:g} s at {conditioning.sampling_rate_hz:g} Hz")
+        raise BundleError(
+            f"{MANIFEST}: {samples} samples are not {window_s:g} s at {conditioning.sampling_rate_hz:g} Hz"
+        )
     if tuple(masks["waves"]) != WAVES or masks["shape"][0] != len(WAVES):
         raise BundleError(f"{MANIFEST}: masks of {masks['waves']}; this version reads {list(WAVES)}")
     classes = tuple(m["heads"]["rhythm"]["classes"])

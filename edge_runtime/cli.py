@@ -33,7 +33,9 @@ def _positive(text: str) -> float:
 
 def _add_net(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bundle", type=Path, help="a bundle's folder (default: the one that comes with leadwire)")
-    parser.add_argument("--backend", help="ai-edge-litert, tflite-runtime or onnxruntime (default: the first that works)")
+    parser.add_argument(
+        "--backend", help="ai-edge-litert, tflite-runtime or onnxruntime (default: the first that works)"
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -44,7 +46,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--port", required=True, help="such as /dev/serial/by-id/... or /dev/ttyUSB0")
     run.add_argument("--board", default="native", help="what is on the port; `leadwire boards` lists them")
     run.add_argument("--out", default="-", help="JSON lines: a file to append to, or - for standard output (default)")
-    run.add_argument("--record", type=Path, metavar="DIR", help="keep every byte and its arrival, for `leadwire replay`")
+    run.add_argument(
+        "--record", type=Path, metavar="DIR", help="keep every byte and its arrival, for `leadwire replay`"
+    )
     run.add_argument("--picture", type=Path, metavar="PNG", help="draw the run when it ends")
     run.add_argument("--for", type=_positive, dest="seconds", metavar="S", help="stop by itself after so many seconds")
     _add_net(run)
@@ -154,6 +158,7 @@ def _run(chosen: argparse.Namespace, done: Callable[[], bool] = lambda: False) -
         on_event=recorder.event if recorder else lambda kind, arrival_s, data: None,
         tell=_tell,
     )
+    session.open()
     _tell(f"{chosen.port}, board {board.name}, {backend.name}, {model.id}. {NOTICE}")
     end = time.monotonic() + (chosen.seconds or float("inf"))
     with _stopped_by_signals(session.stop):
@@ -244,7 +249,9 @@ def _inspect(chosen: argparse.Namespace) -> int:
     print(f"{bundle.model.id}  (format {m['format']})\n\n{m['card']}\n")
     for name, content in bundle.files.items():
         print(f"{name:14} {len(content):8} bytes  sha256 {m['files'][name]['sha256'][:16]}...")
-    print(f"commit {m['provenance']['trained_at_commit']} (trained), {m['provenance']['exported_at_commit']} (exported)")
+    print(
+        f"commit {m['provenance']['trained_at_commit']} (trained), {m['provenance']['exported_at_commit']} (exported)"
+    )
     print(f"bridges gaps up to {m['max_bridged_ms']:g} ms")
     for name, target in m["targets"].items():
         low, high = target["range"]

@@ -37,7 +37,9 @@ def demo(folder: Path, speed: float, tell: Callable[[str], None]) -> int:
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as device:
             try:
                 if device.stdout is None or not device.stdout.readline():
-                    raise LeadwireError(f"the simulated wearable did not start: {(device.stderr or sys.stdin).read().strip()}")
+                    raise LeadwireError(
+                        f"the simulated wearable did not start: {(device.stderr or sys.stdin).read().strip()}"
+                    )
                 code = cli.run_until(
                     ["run", "--port", str(link), "--out", str(reports), "--picture", str(picture)],
                     lambda: device.poll() is not None,
@@ -81,5 +83,8 @@ def _conclude(reports: Path, picture: Path, ledger: str, tell: Callable[[str], N
         f"time and had its electrodes off {len(done['lead_off'])} time"
     )
     tell(f"{len(rows)} reports: " + ", ".join(f"{count} {state}" for state, count in states.items()))
-    tell(f"{invented} values were stated without a signal; {sum(r['bridged_samples'] > 0 for r in rows)} windows bridged lost frames")
+    tell(
+        f"{invented} values were stated without a signal; "
+        f"{sum(r['bridged_samples'] > 0 for r in rows)} windows bridged lost frames"
+    )
     tell(f"reports in {reports}, the picture in {picture}")

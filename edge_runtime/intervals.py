@@ -41,7 +41,11 @@ def dominant(beats: Sequence[Beat], conditioned_mv: NDArray[np.float32], rate: f
         width = beat.qrs.offset_s - beat.qrs.onset_s
         for other, other_size, other_width, members in groups:
             alike = float(shape @ other) / size >= _SAME_SHAPE
-            if alike and max(size, other_size) < _SAME_SIZE * min(size, other_size) and abs(width - other_width) < _SAME_WIDTH_S:
+            if (
+                alike
+                and max(size, other_size) < _SAME_SIZE * min(size, other_size)
+                and abs(width - other_width) < _SAME_WIDTH_S
+            ):
                 members.append(beat)
                 break
         else:

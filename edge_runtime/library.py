@@ -49,7 +49,8 @@ def find_record(name: str, download: bool = True) -> Record:
 def _download(database: str, record: str) -> Path:
     """Fetch a record's header and signals into the cache, each checked against the data set's SHA256SUMS."""
     base = f"{_PHYSIONET}/{database}/{_VERSIONS[database]}"
-    sums = dict(reversed(line.split(maxsplit=1)) for line in _get(f"{base}/SHA256SUMS.txt").decode().splitlines() if line)
+    lines = _get(f"{base}/SHA256SUMS.txt").decode().splitlines()
+    sums = {name.strip(): sha256 for sha256, _, name in (line.partition(" ") for line in lines)}
     folder = cache_folder() / database
     folder.mkdir(parents=True, exist_ok=True)
     header = _get(f"{base}/{record}.hea")

@@ -19,7 +19,7 @@ from edge_runtime.windows import windows_of
 def analyse_record(
     record: Record, name: str, lead: str | None, hop_s: float, model: Model, backend: Backend
 ) -> Iterator[Report]:
-    """A report a window: every `hop_s`, the last one ending with the record. `name` is the record as the user gave it."""
+    """A report a window: every `hop_s`, the last ending with the record. `name` is the record as the user gave it."""
     chosen = record.lead(lead)
     windows = windows_of(chosen.millivolts, record.sampling_rate_hz, chosen.name, hop_s, model.window_s)
     for sequence, window in enumerate(windows):
@@ -72,7 +72,9 @@ def record_rhythm(reports: list[Report], model: Model) -> Rhythm:
 
 
 def _median(values: list[Value]) -> Value:
-    stated = [(v.value, v.low, v.high) for v in values if v.value is not None and v.low is not None and v.high is not None]
+    stated = [
+        (v.value, v.low, v.high) for v in values if v.value is not None and v.low is not None and v.high is not None
+    ]
     if not stated:
         reasons = [v.why for v in values if v.why is not None]
         return invalid(max(set(reasons), key=reasons.count))

@@ -72,7 +72,9 @@ def draw(path: Path, reports: list[Report], trace: tuple[float, NDArray[np.float
         4, 1, figsize=(13, 9.5), layout="constrained", gridspec_kw={"height_ratios": [3, 1.5, 2.2, 0.8]}
     )
     last = reports[-1]
-    figure.suptitle(f"Leadwire  -  {last.source}  lead {last.lead}  -  research use only, not a medical device", fontsize=10)
+    figure.suptitle(
+        f"Leadwire  -  {last.source}  lead {last.lead}  -  research use only, not a medical device", fontsize=10
+    )
     _paper(axes[0], trace, last.lead)
     t = np.array([r.end_s for r in reports])
     _band(axes[1], t, reports, "hr_bpm", "#224466", "HR")
@@ -114,7 +116,10 @@ def _paper(ax: Any, trace: tuple[float, NDArray[np.float64], float] | None, lead
 def _band(ax: Any, t: NDArray[np.float64], reports: list[Report], name: str, colour: str, label: str) -> None:
     """A value with its range; a break where it was not valid."""
     rows = [r.measures[name] for r in reports]
-    value, low, high = (np.array([np.nan if x is None else x for x in v]) for v in zip(*((r.value, r.low, r.high) for r in rows), strict=True))
+    value, low, high = (
+        np.array([np.nan if x is None else x for x in v])
+        for v in zip(*((r.value, r.low, r.high) for r in rows), strict=True)
+    )
     ax.fill_between(t, low, high, color=colour, alpha=0.18, lw=0)
     ax.plot(t, value, color=colour, lw=1.4, marker=".", ms=2.5, label=label)
 
@@ -133,6 +138,14 @@ def _ribbon(ax: Any, reports: list[Report]) -> None:
     from matplotlib.patches import Patch
 
     shown = [label for label in _RIBBON if label in labels]
-    ax.legend([Patch(color=_RIBBON[x]) for x in shown], shown, loc="upper center", bbox_to_anchor=(0.5, -0.55), ncols=9, fontsize=8, frameon=False)
+    ax.legend(
+        [Patch(color=_RIBBON[x]) for x in shown],
+        shown,
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.55),
+        ncols=9,
+        fontsize=8,
+        frameon=False,
+    )
     ax.set_yticks([])
     ax.set_title("rhythm, or why there is none", fontsize=9, loc="left")

@@ -21,7 +21,16 @@ CLIPPED_REACH = 0.35  # of the peak to peak: a rail lies far from the middle, a 
 LOW_AMPLITUDE_MV = 0.06
 PLAUSIBLE_BPM = (20.0, 300.0)
 
-FEATURES = ("qrs_confidence", "qrs_doubt", "other_doubt", "noisy_logit", "shortest_rr", "longest_rr", "few", "amplitude")
+FEATURES = (
+    "qrs_confidence",
+    "qrs_doubt",
+    "other_doubt",
+    "noisy_logit",
+    "shortest_rr",
+    "longest_rr",
+    "few",
+    "amplitude",
+)
 
 
 def gate(samples_mv: NDArray[np.float64], conditioned_mv: NDArray[np.float32], rate: float) -> str | None:

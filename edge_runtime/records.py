@@ -83,7 +83,7 @@ _SIGNAL_FORMAT = re.compile(r"^(\d+)(?:x(\d+))?(?::(\d+))?(?:\+(\d+))?$")
 _GAIN = re.compile(r"^([-+.\deE]+)(?:\((-?\d+)\))?(?:/(\S+))?$")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Signal:
     file: str
     format: int
@@ -116,15 +116,13 @@ def _read_wfdb(path: Path) -> Record:
     signals = [_parse_signal(header, line) for line in lines[1 : 1 + count]]
     if any(s.format not in _MISSING or not s.plain for s in signals):
         return _by_package(path, "format " + "/".join(sorted({str(s.format) for s in signals})))
-    columns: dict[str, NDArray[np.int32]] = {}
+    by_file = {name: [s for s in signals if s.file == name] for name in {s.file for s in signals}}
+    read = {name: _read_signals(header.parent / name, group, samples) for name, group in by_file.items()}
     leads = []
-    for file in dict.fromkeys(s.file for s in signals):
-        group = [s for s in signals if s.file == file]
-        columns[file] = _read_signals(header.parent / file, group, samples)
-    for file, data in columns.items():
-        for column, s in enumerate(s for s in signals if s.file == file):
-            counts = data[:, column]
-            leads.append(Lead(s.name, counts, 1e9 / s.gain_per_mv, s.baseline, s.bits, counts == _MISSING[s.format]))
+    for s in signals:
+        counts = read[s.file][:, by_file[s.file].index(s)]
+        missing = counts == _MISSING[s.format]
+        leads.append(Lead(s.name, counts, 1e9 / s.gain_per_mv, s.baseline, s.bits, missing))
     return Record(path.name, rate, tuple(leads))
 
 

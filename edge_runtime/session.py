@@ -1,4 +1,4 @@
-"""The shell around the monitor: one thread reads the port, one monitors, one feeds the sinks. All queues are bounded."""
+"""The shell around the monitor: a thread for the port, one for the monitor, one for the sinks. Queues are bounded."""
 
 from __future__ import annotations
 
@@ -55,10 +55,13 @@ class Session:
     def stop(self) -> None:
         self._stopping.set()
 
+    def open(self) -> None:
+        """Open the port for the first time. Raises PortError; later losses are reported and waited out."""
+        self._put(self.link.open())
+
     def run(self, done: Callable[[], bool] = lambda: False) -> SessionStatistics:
-        """Blocks. Raises PortError when the port cannot be opened at first; later losses are reported and waited out."""
-        first = self.link.open()
-        reader = threading.Thread(target=self._read, args=(first,), name="port", daemon=True)
+        """Blocks. Call `open` first."""
+        reader = threading.Thread(target=self._read, name="port", daemon=True)
         writer = threading.Thread(target=self._write, name="sinks", daemon=True)
         reader.start()
         writer.start()
@@ -74,8 +77,7 @@ class Session:
 
     # ---- the port's thread -------------------------------------------------------------------------------------------
 
-    def _read(self, first: LinkEvent) -> None:
-        self._put(first)
+    def _read(self) -> None:
         while not self._stopping.is_set():
             fileno = self.link.fileno()
             try:

@@ -1,4 +1,4 @@
-"""One device's way from events to reports: receiver and monitor together, as a live session and a replay both run them."""
+"""One device's way from events to reports: receiver and monitor, as a live session and a replay both run them."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class Windower:
         return self._end / self._rate if self._rate else 0.0
 
     def push(self, samples: Samples) -> list[Window]:
-        """The windows that these samples complete. A boundary inside a gap of over a hop gives none: nothing was there."""
+        """The windows that these samples complete. A boundary inside a gap of over a hop gives none."""
         if samples.sampling_rate_hz != self._rate:
             self.reset()
             self._rate, self._end = samples.sampling_rate_hz, samples.index
@@ -109,7 +109,9 @@ class Windower:
         )
 
 
-def windows_of(samples_mv: NDArray[np.float64], rate: float, lead: str, hop_s: float, window_s: float = WINDOW_S) -> list[Window]:
+def windows_of(
+    samples_mv: NDArray[np.float64], rate: float, lead: str, hop_s: float, window_s: float = WINDOW_S
+) -> list[Window]:
     """All windows of a whole recording: every `hop_s`, and a last one that ends with it; a short one gives one."""
     size = round(window_s * rate)
     last = len(samples_mv) - size

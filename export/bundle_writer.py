@@ -117,16 +117,27 @@ def _manifest(
     return {
         "format": FORMAT,
         "name": config.name if fold == ALL else f"{config.name}-fold{fold}",
-        "input": {"sampling_rate_hz": CONDITIONING.sampling_rate_hz, "samples": SAMPLES, "window_s": WINDOW_S,
-                  "units": "asinh(mV / 0.1)", "lead": "one; judged on I, II and QTDB's first"},
+        "input": {
+            "sampling_rate_hz": CONDITIONING.sampling_rate_hz,
+            "samples": SAMPLES,
+            "window_s": WINDOW_S,
+            "units": "asinh(mV / 0.1)",
+            "lead": "one; judged on I, II and QTDB's first",
+        },
         "conditioning": CONDITIONING.to_dict(),
         "heads": {
-            "masks": {"shape": [3, GRID.length], "waves": list(WAVES), "sampling_rate_hz": GRID.sampling_rate_hz,
-                      "margin": GRID.margin},
+            "masks": {
+                "shape": [3, GRID.length],
+                "waves": list(WAVES),
+                "sampling_rate_hz": GRID.sampling_rate_hz,
+                "margin": GRID.margin,
+            },
             "rhythm": {"shape": [len(RHYTHMS)], "classes": list(RHYTHMS)},
             "p_wave": {"shape": [1]},
         },
-        "targets": {name: {"unit": name.rsplit("_", 1)[1], "range": ranges[name], "coverage": 0.9} for name in MEASURES},
+        "targets": {
+            name: {"unit": name.rsplit("_", 1)[1], "range": ranges[name], "coverage": 0.9} for name in MEASURES
+        },
         "thresholds": THRESHOLDS,
         "quality": calibration["quality"],
         "max_bridged_ms": calibration["max_bridged_ms"],
@@ -141,7 +152,10 @@ def _manifest(
             "exported_at_commit": commit(),
             "torch": made["torch"],
             "parameters": sum(p.numel() for p in net.parameters()),
-            "data": {"synthetic": config.synthetic_windows, "real": ["LUDB 1.0.1", "QTDB 1.0.0", "CinC 2017", "NSTDB em"]},
+            "data": {
+                "synthetic": config.synthetic_windows,
+                "real": ["LUDB 1.0.1", "QTDB 1.0.0", "CinC 2017", "NSTDB em"],
+            },
             "split": "trained on all subjects" if fold == ALL else f"trained on all subjects but those of fold {fold}",
         },
         "metrics": {"out_of_fold_residual": _summary(calibration)},
@@ -168,7 +182,7 @@ def card(manifest: dict[str, Any]) -> str:
         f"Pretrained on {made['data']['synthetic']} synthetic windows, then {', '.join(made['data']['real'])}.",
         "Float residuals of nets that never saw the patient (by window): "
         + "; ".join(f"{n} MAE {m['mae']:g}, SD {m['sd']:g}, n {m['n']}" for n, m in metrics.items()),
-        "Fails on: leads other than I and II (seen in training, not judged), paced rhythm (few examples), P waves hidden",
-        "in T waves, and recordings unlike those of a resting adult.",
+        "Fails on: leads other than I and II (seen in training, not judged), paced rhythm (few examples), P waves",
+        "hidden in T waves, and recordings unlike those of a resting adult.",
     ]
     return "\n".join(lines)

@@ -56,7 +56,7 @@ def int8_onnx(float_path: Path, path: Path, windows: NDArray[np.float32]) -> Non
     )
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    class Reader(CalibrationDataReader):  # type: ignore[misc]
+    class Reader(CalibrationDataReader):
         def __init__(self) -> None:
             self._left: Iterator[NDArray[np.float32]] = iter(windows)
 

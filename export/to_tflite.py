@@ -58,7 +58,7 @@ def _functions(tf: Any) -> dict[Any, Callable[..., Any]]:
     def pool(function: Any) -> Callable[..., Any]:
         return lambda x, kernel, *_, **__: function(x, list(kernel), list(kernel), "VALID")
 
-    def channels(x: Any, index: tuple[Any, ...]) -> Any:
+    def channels(x: Any, index: Any) -> Any:
         """x[:, a:b] of NCHW is [..., a:b] of NHWC."""
         return x[index] if isinstance(x, tuple) else x[..., index[1]]
 
@@ -93,7 +93,9 @@ class _ToTensorflow(fx.Interpreter):
 
     def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
         if target not in self._known:
-            raise LeadwireError(f"{getattr(target, '__name__', target)} has no TFLite form here; add it to export/to_tflite.py")
+            raise LeadwireError(
+                f"{getattr(target, '__name__', target)} has no TFLite form here; add it to export/to_tflite.py"
+            )
         return self._known[target](*args, **kwargs)
 
 
@@ -103,10 +105,9 @@ def tflite(net: Net, path: Path, samples: int, windows: NDArray[np.float32] | No
     plain = folded(net)
     traced = fx.symbolic_trace(plain)
 
-    @tf.function(autograph=False, input_signature=[tf.TensorSpec((1, 1, samples, 1), tf.float32)])  # type: ignore[untyped-decorator]
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec((1, 1, samples, 1), tf.float32)])
     def run(window: Any) -> dict[str, Any]:
-        out = dict(_ToTensorflow(traced, tf).run(window))
-        return out
+        return dict(_ToTensorflow(traced, tf).run(window))
 
     converter = tf.lite.TFLiteConverter.from_concrete_functions([run.get_concrete_function()])
     if windows is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import termios
 import time
@@ -119,8 +120,6 @@ class Link:
 
     def close(self) -> None:
         if self._serial is not None:
-            try:
+            with contextlib.suppress(OSError, termios.error):  # it is gone already: that is why it is closed
                 self._serial.close()
-            except (OSError, termios.error):
-                pass  # it is gone already: that is why it is closed
             self._serial = None

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from edge_runtime.backends import Heads
 from edge_runtime.bundle import Model
 from edge_runtime.conditioning import Conditioning
-from edge_runtime.delineation import P, QRS, T, MaskGrid, Wave
+from edge_runtime.delineation import QRS, MaskGrid, P, T, Wave
 from edge_runtime.quality import FEATURES
 from edge_runtime.report import MEASURES
 
@@ -17,7 +17,12 @@ CLASSES = ("normal", "af", "other", "noisy")
 
 
 def regular_waves(
-    rr_s: float = 0.8, pr_s: float = 0.16, qrs_s: float = 0.09, qt_s: float = 0.38, seconds: float = 10.0, start_s: float = 0.3
+    rr_s: float = 0.8,
+    pr_s: float = 0.16,
+    qrs_s: float = 0.09,
+    qt_s: float = 0.38,
+    seconds: float = 10.0,
+    start_s: float = 0.3,
 ) -> list[Wave]:
     waves = []
     for t in np.arange(start_s, seconds - 0.05, rr_s):

@@ -82,7 +82,7 @@ def _build(kind: type, values: dict[str, Any], name: str, prefix: str) -> Any:
         if is_dataclass(hints[key]):
             if not isinstance(value, dict):
                 raise UsageError(f"{name}: '{prefix}{key}' must be a table")
-            built[key] = _build(hints[key], value, name, f"{prefix}{key}.")  # type: ignore[arg-type]
+            built[key] = _build(hints[key], value, name, f"{prefix}{key}.")
         elif isinstance(value, list):
             built[key] = tuple(value)
         elif hints[key] in (int, str) and (not isinstance(value, hints[key]) or isinstance(value, bool)):

@@ -203,7 +203,12 @@ def evaluate(run: Run) -> None:
         rows += more
         right += said
     pooled = {name: np.array([r for fold in by_fold.values() for r in fold[name]]) for name in MEASURED}
-    harm = bridging_harm(run, TorchBackend(run.load("transfer", ALL)), replace(model, max_bridged_ms=1e9), 20 + 2 * run.config.held_out_windows // 5)
+    harm = bridging_harm(
+        run,
+        TorchBackend(run.load("transfer", ALL)),
+        replace(model, max_bridged_ms=1e9),
+        20 + 2 * run.config.held_out_windows // 5,
+    )
     calibration = {
         "ranges": {name: residual_range(r) for name, r in pooled.items()},
         "residuals_by_fold": {f: {n: [round(v, 2) for v in r] for n, r in by.items()} for f, by in by_fold.items()},

@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from train.generators.hearts import RATE_HZ, synthetic_window
-from train.windows import GRID, UNKNOWN, Windows, Collector
+from train.windows import GRID, UNKNOWN, Collector, Windows
 
 _CHUNK = 200
 
@@ -35,7 +35,9 @@ def synthetic_windows(seed: int, count: int, first: int = 0, cache: Path | None 
     jobs = [(seed, i, min(_CHUNK, first + count - i)) for i in range(first, first + count, _CHUNK)]
     processes = min(len(jobs), len(os.sched_getaffinity(0)))
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        parts = list(tqdm(pool.imap(_chunk, jobs), total=len(jobs), desc="synthetic", unit=f" x{_CHUNK}", mininterval=5))
+        parts = list(
+            tqdm(pool.imap(_chunk, jobs), total=len(jobs), desc="synthetic", unit=f" x{_CHUNK}", mininterval=5)
+        )
     names = Windows.__dataclass_fields__
     whole = Windows(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
     if cache is not None:

@@ -1,4 +1,4 @@
-"""The one training loop. Every stage is the same loop over another mix of windows; labels that are unknown cost nothing.
+"""The one training loop. Every stage is this loop over another mix of windows; labels that are unknown cost nothing.
 
 It checkpoints after each epoch, resumes where it was, and keeps an exponential mean of the weights (a copy, not an
 alias): that mean is what a stage hands on.
@@ -96,7 +96,9 @@ def _join(parts: list[Batch]) -> Batch:
 
 
 def device_of(choice: str) -> torch.device:
-    return torch.device("cuda" if choice == "auto" and torch.cuda.is_available() else "cpu" if choice == "auto" else choice)
+    return torch.device(
+        "cuda" if choice == "auto" and torch.cuda.is_available() else "cpu" if choice == "auto" else choice
+    )
 
 
 def train_stage(
@@ -135,10 +137,13 @@ def train_stage(
     for epoch in range(first, stage.epochs):
         rng = np.random.default_rng([seed, epoch])
         torch_rng = torch.Generator().manual_seed(seed * 1000 + epoch)
+        torch.manual_seed(seed * 1000 + epoch)  # dropout's, so that a resumed run draws what an unbroken one would
         net.train()
         sums: dict[str, float] = {}
         started, seen = time.monotonic(), 0
-        bar = tqdm(batches(sources, stage, rng), desc=f"{name} {epoch + 1}/{stage.epochs}", total=per_epoch, mininterval=5)
+        bar = tqdm(
+            batches(sources, stage, rng), desc=f"{name} {epoch + 1}/{stage.epochs}", total=per_epoch, mininterval=5
+        )
         for batch in bar:
             batch = augment(batch, noise, torch_rng, stage.noise, stage.warp)
             batch = Batch(*(getattr(batch, f).to(where) for f in Batch.__dataclass_fields__))

@@ -88,12 +88,14 @@ class Rhythm(nn.Module):
 class Net(nn.Module):
     """(n, 1, 1, 2500) companded window -> masks (n, 3, 1, 1280), rhythm (n, 4, 1, 1), p_wave (n, 1, 1, 1), logits."""
 
-    def __init__(self, spec: NetSpec = NetSpec()) -> None:  # noqa: B008  frozen
+    def __init__(self, spec: NetSpec = NetSpec()) -> None:
         super().__init__()
         c, k = spec.channels, spec.kernel
         # 37 = 7 to centre the stem's 15 taps + 30 so that 2500 samples become 1280 = 5 * 2^8 steps.
         self.stem = ConvNorm(1, c[0], 15, stride=2, padding=37)
-        self.levels = nn.ModuleList(nn.Sequential(*(Block(c[i], k) for _ in range(spec.blocks[i]))) for i in range(len(c)))
+        self.levels = nn.ModuleList(
+            nn.Sequential(*(Block(c[i], k) for _ in range(spec.blocks[i]))) for i in range(len(c))
+        )
         self.downs = nn.ModuleList(Down(c[i], c[i + 1], k) for i in range(len(c) - 1))
         self.ups = nn.ModuleList(Up(c[i + 1], c[i], k) for i in reversed(range(len(c) - 1)))
         self.masks = nn.Conv2d(c[0], 3, 1)

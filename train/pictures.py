@@ -29,7 +29,9 @@ def contact_sheet(windows: Windows, path: Path, count: int = 24, seconds: float 
         for kind, name in enumerate(WAVES):
             if windows.mask is not None:
                 level = low + (high - low) * windows.mask[i, kind] / 255.0
-                ax.fill_between(mask_t, low, level, color=_COLOURS[kind], alpha=0.2, lw=0, label=name if i == 0 else None)
+                ax.fill_between(
+                    mask_t, low, level, color=_COLOURS[kind], alpha=0.2, lw=0, label=name if i == 0 else None
+                )
         ax.plot(t, mv, "k", lw=0.7)
         ax.set(xlim=(0, seconds), ylabel="mV")
     figure.legend(loc="outside upper right", ncols=3)

@@ -52,7 +52,9 @@ class Run:
         try:
             return cls(folder, config_from(json.loads((folder / "run.json").read_text())["config"], str(folder)))
         except (OSError, ValueError, KeyError) as error:
-            raise UsageError(f"{folder}: no run ({error}); make one with python -m train regress --config FILE") from error
+            raise UsageError(
+                f"{folder}: no run ({error}); make one with python -m train regress --config FILE"
+            ) from error
 
     @classmethod
     def create(cls, config: Config, parent: Path) -> Run:
@@ -60,10 +62,17 @@ class Run:
         path = run.folder / "run.json"
         if path.exists():
             if Run.open(run.folder).config != config:
-                raise UsageError(f"{run.folder}: was made by another config; give the new one another name, or remove it")
+                raise UsageError(
+                    f"{run.folder}: was made by another config; give the new one another name, or remove it"
+                )
             return run
         run.folder.mkdir(parents=True, exist_ok=True)
-        made = {"config": config.to_dict(), "commit": commit(), "torch": torch.__version__, "python": platform.python_version()}
+        made = {
+            "config": config.to_dict(),
+            "commit": commit(),
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+        }
         path.write_text(json.dumps(made, indent=1) + "\n")
         return run
 
@@ -112,7 +121,7 @@ class Run:
         for name in tqdm([n for n in makers if (data / n).exists()], desc="data sets"):
             path = self.folder / "cache" / f"{name}.npz"
             if not path.exists():
-                makers[name](data / name, few).save(path)  # type: ignore[operator]
+                makers[name](data / name, few).save(path)
             found[name] = Windows.load(path)
         return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,13 +50,14 @@ class Windows:
     def save(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part.npz")
-        np.savez(part, **{k: v for k, v in vars(self).items() if v is not None})  # type: ignore[arg-type]
+        np.savez(part, **{k: v for k, v in vars(self).items() if v is not None})
         part.replace(path)
 
     @classmethod
     def load(cls, path: Path) -> Windows:
         with np.load(path, allow_pickle=False) as file:
-            return cls(**{k: file[k] if k in file else None for k in cls.__dataclass_fields__})
+            stored: dict[str, Any] = {k: file.get(k) for k in cls.__dataclass_fields__}
+            return cls(**stored)
 
 
 class Collector:
@@ -89,8 +91,8 @@ class Collector:
         masked = mask[0] is not None
         return Windows(
             np.stack(signal),
-            np.stack(mask) if masked else None,  # type: ignore[arg-type]
-            np.stack(known) if masked else None,  # type: ignore[arg-type]
+            np.stack(mask) if masked else None,
+            np.stack(known) if masked else None,
             p_wave.astype(np.int8),
             rhythm.astype(np.int8),
             fold.astype(np.int8),

@@ -30,7 +30,9 @@ class Recorder:
             folder.mkdir(parents=True)
             self._bytes = (folder / "bytes.bin").open("wb")
             self._events = (folder / "events.jsonl").open("w", encoding="utf-8")
-            (folder / "session.json").write_text(json.dumps({"version": _VERSION, "source": source, "board": board}) + "\n")
+            (folder / "session.json").write_text(
+                json.dumps({"version": _VERSION, "source": source, "board": board}) + "\n"
+            )
         except FileExistsError:
             raise UsageError(f"--record {folder}: is there already; choose a new folder") from None
         except OSError as error:
@@ -63,4 +65,3 @@ def replay(folder: Path, model: Model, backend: Backend) -> Iterator[Report]:
                 yield from stream.handle(kind, arrival_s, content)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RecordError(f"{folder}: no recorded session ({error}); `leadwire run --record DIR` makes one") from error
-

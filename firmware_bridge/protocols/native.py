@@ -143,7 +143,7 @@ class NativeParser:
             frame = _samples(payload, arrival_s, sequence, time_us)
         else:
             info = _info(payload)
-            frame = info and Frame(arrival_s, sequence, time_us, info=info)
+            frame = None if info is None else Frame(arrival_s, sequence, time_us, info=info)
         if frame is None:
             self.statistics.malformed += 1
         else:

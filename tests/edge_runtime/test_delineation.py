@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_runtime.delineation import P, QRS, T, Wave, beats_of
+from edge_runtime.delineation import QRS, P, T, Wave, beats_of
 from tests.fakes import GRID, ecg_of, logits_of, regular_waves
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge_runtime.delineation import P, QRS, T, Wave, beats_of
+from edge_runtime.delineation import QRS, P, T, Wave, beats_of
 from edge_runtime.intervals import dominant, measure
 from edge_runtime.report import MEASURES, Value
 from tests.fakes import ecg_of, regular_waves
@@ -54,7 +54,9 @@ def test_beats_of_the_edges_and_of_bridged_gaps_are_left_out() -> None:
     waves = regular_waves(rr_s=0.8)
     third = [w for w in waves if w.kind == QRS][3]
     wider = [Wave(QRS, w.onset_s, w.offset_s + 0.3) if w == third else w for w in waves]
-    assert measured(wider, ecg_of(waves, 250), bridged_s=[(third.onset_s, third.onset_s + 0.02)])["qrs_ms"].value == pytest.approx(90)
+    assert measured(wider, ecg_of(waves, 250), bridged_s=[(third.onset_s, third.onset_s + 0.02)])[
+        "qrs_ms"
+    ].value == pytest.approx(90)
     every = [(t, t + 0.01) for t in np.arange(0.5, 9.5, 0.2)]
     m = measured(waves, bridged_s=every)
     assert m["qt_ms"].why == "few_beats"

@@ -20,11 +20,23 @@ def header(folder: Path, text: str, content: bytes = b"\0" * 4000) -> Path:
 
 @pytest.mark.parametrize("fmt", ["16", "212"])
 @pytest.mark.parametrize(("unit", "per_mv"), [("mV", 1), ("uV", 1e3), ("V", 1e-3), ("nV", 1e6)])
-def test_what_wfdb_writes_is_read_alike(tmp_path: Path, fmt: str, unit: str, per_mv: float, rng: np.random.Generator) -> None:
+def test_what_wfdb_writes_is_read_alike(
+    tmp_path: Path, fmt: str, unit: str, per_mv: float, rng: np.random.Generator
+) -> None:
     mv = np.cumsum(rng.normal(0, 0.02, (999, 3)), axis=0).clip(-4, 4)
     mv[100:103, 1] = np.nan
     gain = [200 / per_mv] * 3
-    wfdb.wrsamp("r", 360, [unit] * 3, ["MLII", "V1", "lead x"], mv * per_mv, fmt=[fmt] * 3, adc_gain=gain, baseline=[0, 10, -20], write_dir=str(tmp_path))
+    wfdb.wrsamp(
+        "r",
+        360,
+        [unit] * 3,
+        ["MLII", "V1", "lead x"],
+        mv * per_mv,
+        fmt=[fmt] * 3,
+        adc_gain=gain,
+        baseline=[0, 10, -20],
+        write_dir=str(tmp_path),
+    )
     record, judge = read_record(tmp_path / "r"), wfdb.rdrecord(str(tmp_path / "r"))
     assert record.sampling_rate_hz == 360
     assert [lead.name for lead in record.leads] == judge.sig_name
@@ -35,10 +47,7 @@ def test_what_wfdb_writes_is_read_alike(tmp_path: Path, fmt: str, unit: str, per
 @pytest.mark.parametrize("name", ["mitdb/234", "qtdb/sel100", "ludb/data/3", "ptbxl", "cinc2017", "nstdb/em"])
 def test_real_records_are_read_as_the_wfdb_package_reads_them(name: str) -> None:
     folder = need(name.split("/")[0])
-    if "/" in name:
-        path = folder.parent / name
-    else:
-        path = sorted(folder.rglob("*.hea"))[5].with_suffix("")
+    path = folder.parent / name if "/" in name else sorted(folder.rglob("*.hea"))[5].with_suffix("")
     record, judge = read_record(path), wfdb.rdrecord(str(path))
     assert record.sampling_rate_hz == judge.fs
     for i, lead in enumerate(record.leads):

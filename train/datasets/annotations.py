@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.delineation import P, QRS, T, MaskGrid, Wave
+from edge_runtime.delineation import QRS, MaskGrid, P, T, Wave
 
 _WAVE_OF = {"p": P, "t": T}
 _BEATS = set("NLRBAaJSVrFejnE/fQ?")

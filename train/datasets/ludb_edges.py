@@ -1,4 +1,4 @@
-"""LUDB leaves about two beats a record unmarked at its edges; a heart rate needs them. Found here once, kept as indices.
+"""LUDB leaves about two beats a record unmarked at its edges; a heart rate needs them. Found here, kept as indices.
 
 `python -m train.datasets.ludb_edges` writes `ludb_edge_beats.json` (record -> samples at 500 Hz). Beats are found where
 the twelve leads' summed QRS energy stands out as it does at the annotated beats, and placed by correlation with the
@@ -62,7 +62,9 @@ def edge_beats(leads: list[ludb.LudbLead]) -> list[int]:
             at_border = to_border_s < _BORDER_S
             if to_border_s < _CUT_S:
                 continue
-            if alike >= (_ALIKE_AT_BORDER if at_border else _ALIKE) or (e[at] >= _SURE_SHARE * typical and not at_border):
+            if alike >= (_ALIKE_AT_BORDER if at_border else _ALIKE) or (
+                e[at] >= _SURE_SHARE * typical and not at_border
+            ):
                 found.append(place)
     return sorted(round(at * leads[0].sampling_rate_hz / RATE) for at in found)
 

@@ -116,7 +116,9 @@ class Morphology:
 def morphology(rng: np.random.Generator, wide: bool = False) -> Morphology:
     """A supraventricular focus, or (`wide`) one that the ventricles conduct slowly."""
     qrs_mv = float(np.clip(rng.lognormal(np.log(0.75), 0.55), 0.12, 4.0)) * (1.4 if wide else 1.0)
-    qrs_s = float(np.clip(rng.normal(0.150, 0.022), 0.11, 0.21) if wide else np.clip(rng.normal(0.094, 0.014), 0.05, 0.13))
+    qrs_s = float(
+        np.clip(rng.normal(0.150, 0.022), 0.11, 0.21) if wide else np.clip(rng.normal(0.094, 0.014), 0.05, 0.13)
+    )
     qrs = qrs_table(rng, wide)
     sign = np.sign(qrs[np.abs(qrs).argmax()])
     upright = -sign if wide else (sign if rng.random() < 0.75 else -sign)

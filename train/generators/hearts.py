@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.delineation import P, QRS, T, Wave
+from edge_runtime.delineation import QRS, P, T, Wave
 from train.generators import noise
 from train.generators.beats import Morphology, add_table, morphology, st_table
 from train.generators.rhythms import PREMATURE_ATRIAL, SUPRAVENTRICULAR, VENTRICULAR, Beat, Rhythm, rhythm
@@ -36,7 +36,9 @@ def _variant(rng: np.random.Generator, base: Morphology, focus: int) -> Morpholo
     return Morphology(**fields)
 
 
-def _draw_beat(rng: np.random.Generator, x: NDArray[np.float64], beat: Beat, m: Morphology, breath: float) -> list[Wave]:
+def _draw_beat(
+    rng: np.random.Generator, x: NDArray[np.float64], beat: Beat, m: Morphology, breath: float
+) -> list[Wave]:
     waves = []
     if beat.p_onset_s is not None:
         p_s = m.p_s * rng.normal(1, 0.015)

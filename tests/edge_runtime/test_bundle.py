@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge_runtime import backends
+from edge_runtime.backends import BACKENDS, open_backend
+from edge_runtime.bundle import DEFAULT, MANIFEST, ONNX, TFLITE, Bundle, load_bundle
+from edge_runtime.conditioning import compand, condition
+from edge_runtime.errors import BundleError, UsageError
+from tests.fakes import ecg_of, regular_waves
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Path:
+    shutil.copytree(DEFAULT, tmp_path / "b")
+    return tmp_path / "b"
+
+
+def change(folder: Path, edit: Callable[[dict], None]) -> None:
+    manifest = json.loads((folder / MANIFEST).read_text())
+    edit(manifest)
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+
+
+def test_the_default_bundle_is_whole_and_names_its_making(bundle: Bundle) -> None:
+    m = bundle.manifest
+    assert set(bundle.files) == {TFLITE, ONNX}
+    assert m["allowed"] == [], "the shipped bundle passed every gate"
+    assert m["provenance"]["trained_at_commit"] not in ("", "unknown")
+    assert m["provenance"]["config"]["name"] == "default"
+    assert m["provenance"]["parameters"] <= 100_000
+    assert bundle.model.max_bridged_ms >= 24
+    assert "not a medical device" in m["card"]
+
+
+@pytest.mark.parametrize("name", [TFLITE, ONNX])
+def test_a_wrong_hash_is_refused_and_named(copied: Path, name: str) -> None:
+    content = bytearray((copied / name).read_bytes())
+    content[1000] ^= 1
+    (copied / name).write_bytes(bytes(content))
+    with pytest.raises(BundleError, match=f"{name}: its hash"):
+        load_bundle(copied)
+
+
+EDITS: dict[str, Callable[[dict], object]] = {
+    "bundle format 99": lambda m: m.update(format=99),
+    "2400 samples are not 10 s": lambda m: m["input"].update(samples=2400),
+    "at 200 Hz": lambda m: m["conditioning"].update(sampling_rate_hz=200.0),
+    "rhythm head of 4 for 2": lambda m: m["heads"]["rhythm"].update(classes=["a", "b"]),
+    "masks of": lambda m: m["heads"]["masks"].update(waves=["P", "T", "QRS"]),
+    "no range for qt_ms": lambda m: m["targets"].pop("qt_ms"),
+    "KeyError": lambda m: m.pop("thresholds"),
+    "TypeError": lambda m: m["conditioning"].update(unknown=1),
+    "names neither": lambda m: m.update(files={}),
+    "not a file that a bundle holds": lambda m: m["files"].update({"../../x": {"sha256": "0" * 64}}),
+}
+
+
+@pytest.mark.parametrize("message", EDITS)
+def test_a_manifest_that_does_not_fit_is_refused_in_one_line(copied: Path, message: str) -> None:
+    change(copied, lambda m: EDITS[message](m) and None)
+    with pytest.raises(BundleError, match=message) as caught:
+        load_bundle(copied)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", "null", '{"format": 1}'])
+def test_what_is_no_manifest_is_refused(copied: Path, text: str) -> None:
+    (copied / MANIFEST).write_text(text)
+    with pytest.raises(BundleError):
+        load_bundle(copied)
+
+
+def test_a_head_of_another_shape_is_refused(copied: Path) -> None:
+    change(copied, lambda m: m["heads"]["p_wave"].update(shape=[2]))
+    with pytest.raises(BundleError, match="p_wave"):
+        open_backend(load_bundle(copied))
+
+
+def test_every_back_end_gives_the_same_beats(bundle: Bundle) -> None:
+    x = compand(condition(ecg_of(regular_waves(), 250), 250))
+    heads = {name: open_backend(bundle, name)(x) for name in BACKENDS}
+    for name, out in heads.items():
+        assert {k: v.shape for k, v in out.items()} == {"masks": (3, 1280), "rhythm": (4,), "p_wave": (1,)}, name
+        assert all(v.dtype == np.float32 for v in out.values())
+        waves = bundle.model.grid.read(out["masks"])
+        assert sum(w.kind == 1 for w in waves) == 13, name
+        assert np.abs(out["masks"] - heads["ai-edge-litert"]["masks"]).mean() < 0.5, name
+
+
+def test_a_back_end_that_fails_is_said_and_the_next_one_used(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(content: bytes) -> object:
+        raise ImportError("none")
+
+    def broken(content: bytes) -> object:
+        raise RuntimeError("numpy 2\nand more")
+
+    table = [list(row) for row in backends._TABLE]
+    table[0][1], table[1][1] = missing, broken
+    monkeypatch.setattr(backends, "_TABLE", tuple(map(tuple, table)))
+    told: list[str] = []
+    assert open_backend(bundle, tell=told.append).name == "onnxruntime"
+    assert "pip install 'leadwire[tflite]'" in told[0]
+    assert "numpy 2" in told[1]
+    assert "\n" not in told[1]
+    with pytest.raises(UsageError, match="ai-edge-litert is not installed"):
+        open_backend(bundle, "ai-edge-litert")
+    with pytest.raises(UsageError, match="no back end 'gpu'"):
+        open_backend(bundle, "gpu")

@@ -1,0 +1,215 @@
+"""The commands as a user meets them: real processes, real ptys, exit codes, one line and no traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+import wfdb
+
+from edge_runtime.report import MEASURABLE, schema
+from tests.fakes import ecg_of, regular_waves
+
+VALIDATOR = jsonschema.Draft202012Validator(schema())
+
+
+def leadwire(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "edge_runtime.cli", *map(str, arguments)]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=120, env={**os.environ, **environment}, check=False
+    )
+
+
+def reports_in(text: str) -> list[dict]:
+    rows = [json.loads(line) for line in text.splitlines()]
+    for row in rows:
+        VALIDATOR.validate(row)
+    return rows
+
+
+@pytest.fixture
+def heart(tmp_path: Path) -> Path:
+    """A WFDB record of 34 s: two leads at 360 Hz, 200 counts a millivolt."""
+    seconds, rate = 34.0, 360
+    mv = ecg_of(regular_waves(rr_s=0.85, seconds=seconds), rate, seconds)
+    mv = mv + np.random.default_rng(1).normal(0, 0.01, len(mv))
+    both = np.stack([mv, 0.6 * mv], axis=1)
+    wfdb.wrsamp(
+        "heart",
+        rate,
+        ["mV"] * 2,
+        ["II", "V1"],
+        both,
+        fmt=["16"] * 2,
+        adc_gain=[200.0] * 2,
+        baseline=[1024] * 2,
+        write_dir=str(tmp_path),
+    )
+    return tmp_path / "heart"
+
+
+def test_analyse_prints_a_report_a_window(heart: Path) -> None:
+    done = leadwire("analyse", heart, "--lead", "v1")
+    rows = reports_in(done.stdout)
+    assert done.returncode == 0
+    assert [(r["start_s"], r["end_s"]) for r in rows] == [(0, 10), (10, 20), (20, 30), (24, 34)]
+    assert {r["lead"] for r in rows} == {"V1"}
+    assert {r["record"] for r in rows} == {str(heart)}
+    assert all(abs(r["hr_bpm"]["value"] - 60 / 0.85) < 1 for r in rows)
+
+
+def test_a_bad_record_does_not_stop_the_others(heart: Path, tmp_path: Path) -> None:
+    done = leadwire("analyse", tmp_path / "none", heart, "--summary", LEADWIRE_DATA=str(tmp_path))
+    (row,) = reports_in(done.stdout)
+    assert done.returncode == 4
+    assert (row["windows"], row["valid_windows"]) == (4, 4)
+    assert done.stderr.count("\n") == 1
+
+
+def test_run_and_analyse_agree_through_a_real_pty(heart: Path, tmp_path: Path) -> None:
+    """The device is simulated; the port is opened with pyserial as a USB port would be."""
+    link, kept = tmp_path / "port", tmp_path / "kept"
+    simulate = [
+        sys.executable,
+        "-m",
+        "edge_runtime.cli",
+        "simulate",
+        "--record",
+        str(heart),
+        "--speed",
+        "12",
+        "--link",
+        str(link),
+    ]
+    with subprocess.Popen(simulate, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as device:
+        assert device.stdout
+        assert device.stdout.readline().strip() == str(link)
+        out = tmp_path / "out.jsonl"
+        done = leadwire("run", "--port", link, "--out", out, "--record", kept, "--for", "6")
+        _, ledger = device.communicate(timeout=30)
+    assert done.returncode == 0, done.stderr
+    live = reports_in(out.read_text())
+    offline = reports_in(leadwire("analyse", heart, "--hop", "1").stdout)
+    apart = ("source", "session", "sequence", "utc", "record", "latency_ms")
+    full = {r["end_s"]: {k: v for k, v in r.items() if k not in apart} for r in live if r["state"] in MEASURABLE}
+    same = {r["end_s"]: {k: v for k, v in r.items() if k not in apart} for r in offline}
+    assert len(full) == 25
+    assert full == {end: same[end] for end in full}
+    assert json.loads(ledger)["overrun_bytes"] == 0
+    assert all(r["latency_ms"] is not None and r["utc"].endswith("Z") for r in live)
+    assert "Research use only" in done.stderr
+    replayed = reports_in(leadwire("replay", kept).stdout)
+    apart = ("session", "utc", "latency_ms")
+    assert [{k: v for k, v in r.items() if k not in apart} for r in replayed] == [
+        {k: v for k, v in r.items() if k not in apart} for r in live
+    ], "what was recorded gives the same reports again"
+
+
+def test_a_stopped_run_ends_cleanly(heart: Path, tmp_path: Path) -> None:
+    link = tmp_path / "port"
+    command = [sys.executable, "-m", "edge_runtime.cli"]
+    with subprocess.Popen(
+        [*command, "simulate", "--record", str(heart), "--link", str(link)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as device:
+        assert device.stdout
+        device.stdout.readline()
+        with subprocess.Popen(
+            [*command, "run", "--port", str(link)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as run:
+            assert run.stdout
+            first = json.loads(run.stdout.readline())
+            run.send_signal(signal.SIGTERM)
+            _, said = run.communicate(timeout=20)
+        device.send_signal(signal.SIGTERM)
+        device.communicate(timeout=20)
+    assert first["state"] == "warming_up"
+    assert run.returncode == device.returncode == 0
+    assert "Traceback" not in said
+
+
+BAD: list[tuple[int, str, list[str]]] = [
+    (3, "no such port; is the device plugged in", ["run", "--port", "/dev/none"]),
+    (3, "no serial port", ["run", "--port", "/etc/hostname"]),
+    (2, "no board 'cray'; there are native", ["run", "--port", "/dev/none", "--board", "cray"]),
+    (2, "no back end 'gpu'", ["run", "--port", "/dev/none", "--backend", "gpu"]),
+    (2, "cannot be written", ["run", "--port", "/dev/none", "--out", "/none/x.jsonl"]),
+    (2, "make it first", ["run", "--port", "/dev/none", "--picture", "/none/x.png"]),
+    (4, "set LEADWIRE_DATA", ["analyse", "nothing/here"]),
+    (4, "no WFDB header", ["analyse", "{prose}"]),
+    (4, "no lead 'aVR'; it has II, V1", ["analyse", "{heart}", "--lead", "aVR"]),
+    (5, "its hash is not the one", ["analyse", "{heart}", "--bundle", "{changed}"]),
+    (5, "a bundle is a folder with model.json", ["inspect", "/none"]),
+    (2, "write drop=SHARE", ["simulate", "--record", "{heart}", "--fault", "drop=many"]),
+    (2, "the record is 34 s long", ["simulate", "--record", "{heart}", "--start", "90"]),
+    (2, "cannot be made", ["simulate", "--record", "{heart}", "--link", "/none/x"]),
+    (4, "no recorded session", ["replay", "{prose}"]),
+]
+
+
+@pytest.mark.parametrize(("code", "message", "arguments"), BAD, ids=[f"{a[0]}: {m}" for _, m, a in BAD])
+def test_bad_input_is_one_line_and_a_documented_code(
+    code: int, message: str, arguments: list[str], heart: Path, tmp_path: Path
+) -> None:
+    import shutil
+
+    from edge_runtime.bundle import DEFAULT
+
+    changed = tmp_path / "changed"
+    shutil.copytree(DEFAULT, changed)
+    (changed / "model.tflite").write_bytes((changed / "model.tflite").read_bytes() + b"x")
+    (tmp_path / "prose.hea").write_text("It was a dark and stormy night\n")
+    places = {"heart": str(heart), "changed": str(changed), "prose": str(tmp_path / "prose")}
+    done = leadwire(*(a.format(**places) for a in arguments), LEADWIRE_DATA=str(tmp_path))
+    assert done.returncode == code
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody without permission")
+def test_a_port_without_permission_names_the_group(tmp_path: Path) -> None:
+    """As nobody, on a pty that only root may open."""
+    code = (
+        "import os\nos.setgid(65534); os.setuid(65534)\n"
+        "from firmware_bridge.link import Link, PortError\nfrom firmware_bridge.boards import BOARDS\n"
+        "try:\n    Link(PORT, BOARDS['native']).open()\nexcept PortError as e:\n    print(e, e.exit_code)\n"
+    )
+    import firmware_bridge.link  # noqa: F401  compiled before privileges are dropped
+
+    master, slave = os.openpty()
+    os.fchmod(slave, 0o600)
+    program = (
+        f"PORT = {os.ttyname(slave)!r}\nimport serial, numpy, firmware_bridge.link, firmware_bridge.boards\n{code}"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    os.close(master)
+    os.close(slave)
+    assert "usermod -aG dialout" in done.stdout, done.stderr
+    assert done.stdout.strip().endswith("3")
+
+
+def test_boards_and_inspect_say_what_there_is() -> None:
+    assert "native" in leadwire("boards").stdout
+    said = leadwire("inspect").stdout
+    assert "not a medical device" in said
+    assert "sha256" in said
+
+
+def test_help_is_instant_and_needs_nothing_heavy() -> None:
+    code = (
+        "import sys; from edge_runtime.cli import _parser; _parser().format_help();"
+        "print(sorted({'numpy', 'serial'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

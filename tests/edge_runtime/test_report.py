@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import jsonschema
+import numpy as np
+import pytest
+
+from edge_runtime.analysis import analyse_window, unmeasured
+from edge_runtime.bundle import Model
+from edge_runtime.offline import summarise
+from edge_runtime.report import MEASURABLE, MEASURES, STATES, Report, schema
+from edge_runtime.sinks.live import live_line
+from edge_runtime.windows import Window
+from tests.fakes import FakeBackend, ecg_of, model_that_states_all, regular_waves
+
+MODEL: Model = model_that_states_all()
+VALIDATOR = jsonschema.Draft202012Validator(schema())
+ECG = ecg_of(regular_waves(), 250) + np.random.default_rng(0).normal(0, 0.005, 2500)
+
+
+def window(mv: np.ndarray = ECG, **more: object) -> Window:
+    return Window(mv, 250.0, 2.0, 12.0, "I", **more)  # type: ignore[arg-type]
+
+
+def said(report: Report) -> dict:
+    """The report's JSON, held to the schema."""
+    out = report.to_dict()
+    VALIDATOR.validate(out)
+    return out
+
+
+def test_the_schema_is_a_schema_and_follows_the_houses_order() -> None:
+    jsonschema.Draft202012Validator.check_schema(schema())
+    keys = list(said(unmeasured(window(), MODEL, "gap")))
+    assert keys[:9] == ["schema", "source", "session", "sequence", "utc", "record", "lead", "start_s", "end_s"]
+    assert keys[-2:] == ["latency_ms", "bundle"]
+    assert set(keys) == set(schema()["required"])
+
+
+def test_a_good_window_states_everything() -> None:
+    out = said(analyse_window(window(), MODEL, FakeBackend()))
+    assert out["state"] == "ok"
+    assert out["hr_bpm"]["value"] == pytest.approx(75, abs=0.2)
+    assert out["pr_ms"]["value"] == pytest.approx(160, abs=1)
+    assert out["rhythm"] == {
+        "label": "normal",
+        "probability": pytest.approx(0.948, abs=0.01),
+        "valid": True,
+        "why": None,
+    }
+    assert out["beats"] == 13
+
+
+def hole(milliseconds: float) -> np.ndarray:
+    mv = ECG.copy()
+    mv[1000 : 1000 + round(milliseconds / 4)] = np.nan
+    return mv
+
+
+CASES = [
+    ("gap", "gap", window(hole(60))),
+    ("lead_off", "lead_off", window(lead_off=True)),
+    ("poor_signal", "clipped", window(clipped=True)),
+    ("poor_signal", "flat", window(np.zeros(2500))),
+    ("poor_signal", "low_amplitude", window(ECG * 0.03)),
+    ("gap", "gap", window(np.full(2500, np.nan))),
+]
+
+
+@pytest.mark.parametrize(("state", "why", "given"), CASES)
+def test_a_window_that_cannot_be_trusted_states_nothing_and_says_why(state: str, why: str, given: Window) -> None:
+    out = said(analyse_window(given, MODEL, FakeBackend()))
+    assert out["state"] == state
+    for name in (*MEASURES, "rhythm"):
+        assert not out[name]["valid"]
+        assert out[name].get("value") is None
+        assert out[name]["why"] == why
+
+
+def test_a_gap_outranks_lead_off_as_the_house_has_it() -> None:
+    assert analyse_window(window(hole(60), lead_off=True), MODEL, FakeBackend()).state == "gap"
+
+
+def test_a_short_gap_is_bridged_and_counted() -> None:
+    out = said(analyse_window(window(hole(40)), MODEL, FakeBackend()))
+    assert (out["state"], out["lost_samples"], out["bridged_samples"]) == ("ok", 10, 10)
+
+
+def test_an_unsure_net_makes_the_signal_poor_and_noisy_is_kept() -> None:
+    doubtful = replace(MODEL, quality={**MODEL.quality, "bias": -3.0})
+    out = said(analyse_window(window(), doubtful, FakeBackend()))
+    assert (out["state"], out["hr_bpm"]["why"], out["rhythm"]["label"]) == ("poor_signal", "noise", None)
+    out = said(analyse_window(window(), doubtful, FakeBackend(rhythm="noisy")))
+    assert out["rhythm"] == {**out["rhythm"], "label": "noisy", "valid": False, "why": "noise"}
+    out = said(analyse_window(window(), MODEL, FakeBackend(rhythm="noisy")))
+    assert (out["state"], out["rhythm"]["label"], out["rhythm"]["valid"]) == ("ok", "noisy", False)
+
+
+def test_a_rate_that_no_heart_has_is_said() -> None:
+    waves = regular_waves(rr_s=4.5, start_s=0.5)
+    out = said(analyse_window(window(ecg_of(waves, 250) + ECG * 0.01), MODEL, FakeBackend(waves)))
+    assert (out["state"], out["hr_bpm"]["why"]) == ("poor_signal", "implausible_rate")
+
+
+def test_an_unlikely_rhythm_has_no_label() -> None:
+    shy = replace(MODEL, thresholds={**MODEL.thresholds, "rhythm": 0.99})
+    out = said(analyse_window(window(), shy, FakeBackend()))
+    assert out["rhythm"] == {**out["rhythm"], "label": None, "why": "uncertain"}
+
+
+@pytest.mark.parametrize("state", [s for s in STATES if s not in MEASURABLE])
+def test_every_state_makes_a_report_and_a_line(state: str) -> None:
+    report = unmeasured(window(), MODEL, state)
+    assert said(report)["state"] == state
+    assert "75" not in live_line(report)
+
+
+@pytest.mark.parametrize("seconds", [0.008, 0.3, 2.0, 9.9])
+def test_a_short_recording_gives_one_report(seconds: float) -> None:
+    mv = ECG[: round(seconds * 250)]
+    report = analyse_window(Window(mv, 250.0, 0.0, seconds, "I", full=False), MODEL, FakeBackend())
+    assert said(report)["state"] in ("short", "poor_signal")
+    if seconds == 9.9:
+        assert report.measures["hr_bpm"].valid
+    elif seconds < 1:
+        assert not report.measures["hr_bpm"].valid
+
+
+def test_a_live_line_shows_ranges_and_hides_what_is_not_known() -> None:
+    line = live_line(analyse_window(window(), MODEL, FakeBackend(p_wave=-5.0)))
+    assert "HR 75 [65-85]" in line
+    assert "PR --- (no_p_wave)" in line
+
+
+def test_a_summary_is_a_report_with_two_more_keys() -> None:
+    good = analyse_window(window(), MODEL, FakeBackend())
+    af = analyse_window(window(), MODEL, FakeBackend(rhythm="af"))
+    bad = analyse_window(window(np.zeros(2500)), MODEL, FakeBackend())
+    out = summarise([good, af, af, bad], MODEL).to_dict()
+    VALIDATOR.validate(out)
+    assert (out["windows"], out["valid_windows"], out["rhythm"]["label"]) == (4, 3, "af")
+    assert out["hr_bpm"]["value"] == pytest.approx(75, abs=0.2)
+    none = summarise([bad, bad], MODEL).to_dict()
+    VALIDATOR.validate(none)
+    assert (none["state"], none["valid_windows"]) == ("poor_signal", 0)

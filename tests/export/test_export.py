@@ -1,0 +1,130 @@
+"""The whole chain on a smoke config, and the gate at its end."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from edge_runtime.backends import open_backend
+from edge_runtime.bundle import MANIFEST, load_bundle
+from edge_runtime.conditioning import compand, condition
+from edge_runtime.errors import BundleError, LeadwireError
+from export.agreement import GATES, agreement, hold_to_gates
+from export.fold import folded
+from export.to_onnx import float_onnx
+from tests.conftest import need
+from tests.fakes import FakeBackend, ecg_of, model_that_states_all, regular_waves
+from train.nets import Net, NetSpec
+from train.run import Run
+
+ROOT = Path(__file__).parent.parent.parent
+SMALL = NetSpec(channels=(4, 6, 8), blocks=(1, 1, 1), rhythm_channels=8)
+
+
+@pytest.fixture
+def net() -> Net:
+    torch.manual_seed(1)
+    net = Net(SMALL)
+    for module in net.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.2)
+            module.running_var.uniform_(0.5, 2)
+    return net.eval()
+
+
+@pytest.fixture(scope="session")
+def smoke(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`make bundle SMOKE=1`, into a folder of its own: runs/smoke and the bundle."""
+    for name in ("ludb", "qtdb", "cinc2017"):
+        need(name)
+    folder = tmp_path_factory.mktemp("smoke")
+    make = [
+        "make",
+        "-s",
+        "bundle",
+        "SMOKE=1",
+        f"PYTHON={sys.executable}",
+        f"RUNS={folder}",
+        f"BUNDLE={folder / 'bundle'}",
+        "READY=",
+    ]
+    done = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+def test_folding_the_norms_changes_nothing(net: Net) -> None:
+    x = torch.randn(2, 1, 1, 2500)
+    plain = folded(net)
+    assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in plain.modules())
+    with torch.no_grad():
+        for head, value in net(x).items():
+            assert torch.allclose(value, plain(x)[head], atol=1e-5)
+
+
+def test_float_onnx_is_torch_within_1e_4(net: Net, tmp_path: Path) -> None:
+    import onnxruntime
+
+    float_onnx(net, tmp_path / "f.onnx", 2500)
+    session = onnxruntime.InferenceSession(str(tmp_path / "f.onnx"))
+    x = np.random.default_rng(0).normal(size=(1, 1, 1, 2500)).astype(np.float32)
+    out = dict(zip((o.name for o in session.get_outputs()), session.run(None, {"window": x}), strict=True))
+    with torch.no_grad():
+        for head, value in net(torch.from_numpy(x)).items():
+            assert np.abs(out[head] - value.numpy()).max() < 1e-4
+
+
+@pytest.mark.timeout(300)
+def test_the_chain_makes_a_bundle_that_runs(smoke: Path) -> None:
+    bundle = load_bundle(smoke / "bundle")
+    assert bundle.manifest["provenance"]["config"]["name"] == "smoke"
+    assert bundle.manifest["allowed"], "a smoke net is over its gates, and the manifest says so"
+    x = compand(condition(ecg_of(regular_waves(), 250), 250))
+    for name in ("ai-edge-litert", "tflite-runtime", "onnxruntime"):
+        assert np.isfinite(open_backend(bundle, name)(x)["masks"]).all()
+    said = json.loads((smoke / "smoke" / "calibration.json").read_text())
+    assert set(said["ranges"]) == {"hr_bpm", "pr_ms", "qrs_ms", "qt_ms"}
+    assert (smoke / "smoke" / "learning_curves.png").stat().st_size > 5000
+
+
+@pytest.mark.timeout(300)
+def test_what_is_over_its_gate_is_not_written(smoke: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "export", str(smoke / "smoke"), "--out", str(tmp_path / "b")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 5
+    assert "Nothing was written; --allow" in done.stderr
+    assert list(tmp_path.iterdir()) == [], "no half of a bundle is left behind"
+
+
+def test_a_stage_whose_forerunner_is_missing_says_so(tmp_path: Path) -> None:
+    with pytest.raises(LeadwireError, match="no run"):
+        Run.open(tmp_path)
+
+
+def test_agreement_counts_what_only_one_of_the_two_states() -> None:
+    from edge_runtime.windows import Window
+
+    x = ecg_of(regular_waves(), 250) + np.random.default_rng(0).normal(0, 0.005, 2500)
+    windows = [Window(x, 250.0, 0.0, 10.0, "I")] * 3
+    other = FakeBackend(regular_waves(qrs_s=0.1), p_wave=-5.0, rhythm="af")
+    found = agreement(FakeBackend(), other, model_that_states_all(), windows)
+    assert found["qrs_ms"]["mean_abs"] == pytest.approx(10, abs=1)
+    assert found["pr_ms"] == {"mean_abs": None, "max_abs": None, "n": 0, "one_sided": 3}
+    assert found["rhythm"]["mean_abs"] == 1.0
+    with pytest.raises(BundleError, match="qrs_ms differs by"):
+        hold_to_gates("x", found, allow=False)
+    over = hold_to_gates("x", found, allow=True)
+    assert any("pr_ms could not be compared" in line for line in over)
+    same = agreement(FakeBackend(), FakeBackend(), model_that_states_all(), windows)
+    assert hold_to_gates("x", same, allow=False) == []
+    assert all(same[name]["mean_abs"] == 0 for name in GATES)
+
+
+def test_a_manifest_has_no_nan(bundle) -> None:
+    json.loads((bundle.folder / MANIFEST).read_text(), parse_constant=lambda c: pytest.fail(c))

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edge_runtime.delineation import QRS, P, T
+from train.generate import synthetic_windows
+from train.generators import rhythms
+from train.generators.beats import TABLE, add_table, morphology, p_table, qrs_table, t_table
+from train.generators.hearts import RATE_HZ, synthetic_window
+
+
+@pytest.mark.parametrize("table", [p_table, t_table, lambda r: qrs_table(r, True), lambda r: qrs_table(r, False)])
+def test_every_wave_begins_and_ends_at_nothing(table) -> None:
+    for seed in range(200):
+        y = table(np.random.default_rng(seed))
+        assert y.shape == (TABLE,)
+        assert abs(y[0]) < 1e-6
+        assert abs(y[-1]) < 1e-6
+        assert np.abs(y).max() == pytest.approx(1.0)
+
+
+def test_a_wave_touches_no_sample_outside_its_onset_and_offset() -> None:
+    x = np.zeros(1000)
+    add_table(x, 500.0, 0.5013, 0.0907, qrs_table(np.random.default_rng(3), False), 1.0)
+    where = np.flatnonzero(x) / 500
+    assert where.min() >= 0.5013
+    assert where.max() <= 0.592
+    add_table(x, 500.0, -0.05, 0.1, np.ones(TABLE), 1.0)
+    assert x[0] == 1.0, "a wave that was begun before the window goes on in it"
+
+
+def test_without_noise_the_fiducials_are_where_the_signal_leaves_the_baseline(monkeypatch: pytest.MonkeyPatch) -> None:
+    from train.generators import hearts, noise
+
+    monkeypatch.setattr(noise, "residual", lambda rng, n, rate: np.zeros(n))
+    monkeypatch.setattr(hearts, "rhythm", rhythms.sinus)
+    for seed in range(40):
+        window = synthetic_window(np.random.default_rng(seed))
+        t = np.arange(len(window.samples_mv)) / RATE_HZ
+        silent = t > 0.9  # before that the ST segment of a beat may stand whose QRS was before the window
+        for w in window.waves:
+            end = w.offset_s + (0.2 if w.kind == T else 0.0)  # a U wave is behind some T waves
+            silent[(t >= w.onset_s - 1e-9) & (t <= end)] = False
+        for qrs in (w for w in window.waves if w.kind == QRS):  # the ST segment has no mask
+            silent[(t > qrs.onset_s) & (t < qrs.onset_s + 0.66)] = False
+        assert np.abs(window.samples_mv[silent]).max(initial=0.0) < 1e-9
+
+
+def test_the_same_seed_and_number_is_the_same_heart() -> None:
+    a, b, c = (synthetic_window(np.random.default_rng([1, i])) for i in (5, 5, 6))
+    assert np.array_equal(a.samples_mv, b.samples_mv)
+    assert a.waves == b.waves
+    assert not np.array_equal(a.samples_mv, c.samples_mv)
+
+
+def test_windows_do_not_depend_on_how_they_were_shared_out() -> None:
+    whole, part = synthetic_windows(9, 30), synthetic_windows(9, 10, first=20)
+    assert np.array_equal(whole.signal_uv[20:], part.signal_uv)
+
+
+@pytest.mark.parametrize("make", [r for _, r in rhythms.RHYTHMS], ids=lambda r: r.__name__)
+def test_every_rhythm_keeps_to_physiology(make) -> None:
+    for seed in range(60):
+        r = make(np.random.default_rng(seed), 11.0)
+        onsets = sorted(b.qrs_onset_s for b in r.beats if b.qrs_onset_s is not None)
+        assert np.diff(onsets).min() > 0.2
+        assert np.diff(onsets).max() < 6.0
+        for b in r.beats:
+            if b.p_onset_s is not None and b.qrs_onset_s is not None:
+                assert 0.06 <= b.qrs_onset_s - b.p_onset_s <= 0.36
+            if b.qrs_onset_s is not None:
+                assert 0.15 <= b.qt_s <= 0.65
+        assert r.p_waves == any(b.p_onset_s is not None for b in r.beats)
+
+
+def test_the_hearts_are_many_and_wide() -> None:
+    windows = [synthetic_window(np.random.default_rng([2, i])) for i in range(300)]
+    assert {w.rhythm for w in windows} >= {"sinus", "af", "ectopy", "av_block", "flutter", "junctional"}
+    qrs = [1e3 * (v.offset_s - v.onset_s) for w in windows for v in w.waves if v.kind == QRS]
+    assert min(qrs) < 65
+    assert max(qrs) > 160
+    with_p = [w for w in windows if any(v.kind == P for v in w.waves)]
+    assert 0.5 < len(with_p) / len(windows) < 0.95
+    sizes = [morphology(np.random.default_rng(i)).qrs_mv for i in range(300)]
+    assert np.percentile(sizes, 90) / np.percentile(sizes, 10) > 3
