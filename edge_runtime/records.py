@@ -119,10 +119,11 @@ def _read_wfdb(path: Path) -> Record:
     by_file = {name: [s for s in signals if s.file == name] for name in {s.file for s in signals}}
     read = {name: _read_signals(header.parent / name, group, samples) for name, group in by_file.items()}
     leads = []
-    for s in signals:
-        counts = read[s.file][:, by_file[s.file].index(s)]
-        missing = counts == _MISSING[s.format]
-        leads.append(Lead(s.name, counts, 1e9 / s.gain_per_mv, s.baseline, s.bits, missing))
+    for signal in signals:
+        counts = read[signal.file][:, by_file[signal.file].index(signal)]
+        missing = counts == _MISSING[signal.format]
+        picovolts = 1e9 / signal.gain_per_mv
+        leads.append(Lead(signal.name, counts, picovolts, signal.baseline, signal.bits, missing))
     return Record(path.name, rate, tuple(leads))
 
 

@@ -12,7 +12,7 @@ from firmware_bridge.faults import Faults
 from firmware_bridge.frames import Info
 from firmware_bridge.simulator import Wearable
 
-_FRAME_S = 0.022  # a frame of about this length: short enough to be bridged when it is lost
+_FRAME_S = 0.015  # of about this length: two neighbours that are lost can still be bridged
 _WIDEST = (1 << 23) - 1
 
 

@@ -33,7 +33,7 @@ class Samples:
 
 @dataclass
 class ClockStatistics:
-    """lost_samples: missing from the sequence while the link was up. before_info: came before the stream said its name."""
+    """lost_samples: missing while the link was up. before_info: samples that came before the stream said what it is."""
 
     lost_frames: int = 0
     lost_samples: int = 0

@@ -94,15 +94,15 @@ def residual_range(residuals: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def _residuals(cases: list[Case], backend: TorchBackend, model: Model) -> dict[str, list[float]]:
-    """truth - value of each window, by measure (a record's windows are held to the record's medians)."""
+    """truth - value of each window, by measure."""
     found: dict[str, list[float]] = {name: [] for name in MEASURED}
     for case in cases:
-        for mv in case.windows_mv:
+        for mv, truth in zip(case.windows_mv, case.window_truth, strict=True):
             report = analyse_window(window_of(mv, case.sampling_rate_hz, case.lead), model, backend)
             for name in MEASURED:
-                value, truth = report.measures[name].value, case.truth[name]
-                if value is not None and truth is not None:
-                    found[name].append(truth - value)
+                value, true = report.measures[name].value, truth[name]
+                if value is not None and true is not None:
+                    found[name].append(true - value)
     return found
 
 

@@ -12,16 +12,20 @@ from edge_runtime.delineation import QRS
 from edge_runtime.windows import WINDOW_S
 from train import folds
 from train.datasets import ludb, ludb_edges, qtdb
-from train.datasets.annotations import beats_of, intervals_of, p_label
+from train.datasets.annotations import AnnotatedBeat, beats_of, intervals_of, p_label
 
 JUDGED_LUDB_LEADS = ("i", "ii")
+
+
+Truth = dict[str, float | None]
 
 
 @dataclass(frozen=True)
 class Case:
     """One annotated stretch of one lead: the windows to analyse, and what they should give.
 
-    samples_mv: (n,) of each window. truth: hr_bpm, pr_ms, qrs_ms, qt_ms, None where the annotator gives none.
+    windows_mv: (n,) each. truth: hr_bpm, pr_ms, qrs_ms, qt_ms of the stretch, None where the annotator gives none;
+    window_truth: the same of each window by itself, from at least three annotated beats inside it.
     """
 
     dataset: str
@@ -30,8 +34,15 @@ class Case:
     fold: int
     sampling_rate_hz: float
     windows_mv: tuple[NDArray[np.float64], ...]
-    truth: dict[str, float | None]
+    truth: Truth
+    window_truth: tuple[Truth, ...]
     p_waves: int
+
+
+def truth_of(beats_s: NDArray[np.float64], hand: list[AnnotatedBeat]) -> Truth:
+    """Heart rate over all beats, intervals by hand."""
+    found = intervals_of(hand)
+    return {"hr_bpm": bpm(beats_s), "pr_ms": found.pr_ms, "qrs_ms": found.qrs_ms, "qt_ms": found.qt_ms}
 
 
 def bpm(beats_s: NDArray[np.float64]) -> float | None:
@@ -51,10 +62,9 @@ def ludb_cases(folder: Path, leads: tuple[str, ...] = JUDGED_LUDB_LEADS, most_re
             if lead.lead not in leads or not lead.waves:
                 continue
             hand = beats_of(lead.waves)
-            found = intervals_of(hand)
-            truth = {"hr_bpm": bpm(beats), "pr_ms": found.pr_ms, "qrs_ms": found.qrs_ms, "qt_ms": found.qt_ms}
-            fold = folds.fold_of("ludb", record)
-            cases.append(Case("ludb", record, lead.lead, fold, rate, (lead.samples_mv,), truth, p_label(hand)))
+            truth, fold = truth_of(beats, hand), folds.fold_of("ludb", record)
+            windows = (lead.samples_mv,)
+            cases.append(Case("ludb", record, lead.lead, fold, rate, windows, truth, (truth,), p_label(hand)))
     return cases
 
 
@@ -72,11 +82,15 @@ def qtdb_cases(folder: Path, channel: int = 0, most_records: int = 0) -> list[Ca
         size = round(WINDOW_S * rate)
         firsts = [min(max(0, round(s * rate)), len(mv) - size) for s in starts]
         hand = beats_of(record.waves)
-        found = intervals_of(hand)
-        begin, end = firsts[0] / rate, (firsts[-1] + size) / rate
-        beats = record.beats_s[(record.beats_s >= begin) & (record.beats_s <= end)]
-        truth = {"hr_bpm": bpm(beats), "pr_ms": found.pr_ms, "qrs_ms": found.qrs_ms, "qt_ms": found.qt_ms}
-        windows = tuple(mv[f : f + size] for f in firsts)
-        fold = folds.fold_of("qtdb", name)
-        cases.append(Case("qtdb", name, lead.name, fold, rate, windows, truth, p_label(hand)))
+
+        def between(begin: float, end: float, record: qtdb.QtdbRecord = record) -> NDArray[np.float64]:
+            return record.beats_s[(record.beats_s >= begin) & (record.beats_s <= end)]
+
+        own = []
+        for start in (f / rate for f in firsts):
+            inside = [b for b in hand if start <= b.qrs.peak_s <= start + WINDOW_S]
+            own.append(truth_of(between(start, start + WINDOW_S), inside if len(inside) >= 3 else []))
+        truth = truth_of(between(firsts[0] / rate, firsts[-1] / rate + WINDOW_S), hand)
+        windows, fold = tuple(mv[f : f + size] for f in firsts), folds.fold_of("qtdb", name)
+        cases.append(Case("qtdb", name, lead.name, fold, rate, windows, truth, tuple(own), p_label(hand)))
     return cases
