@@ -30,7 +30,7 @@ def demo(folder: Path, speed: float, tell: Callable[[str], None]) -> int:
     reports.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(prefix="leadwire-demo-") as scratch:
         record = _record(Path(scratch), tell)
-        link = Path(scratch) / "wearable"
+        link = Path(scratch) / f"a simulated wearable that plays {Path(record).stem}"
         tell(f"a simulated wearable plays {SECONDS:g} s of {record} at {speed:g} times life, with {FAULTS}")
         command = [sys.executable, "-m", "edge_runtime.cli", "simulate", "--record", record, "--link", str(link)]
         command += ["--speed", f"{speed:g}", "--duration", f"{SECONDS:g}", "--fault", FAULTS, "--seed", "3"]

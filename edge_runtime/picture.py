@@ -69,12 +69,11 @@ def draw(path: Path, reports: list[Report], trace: tuple[float, NDArray[np.float
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(
-        4, 1, figsize=(13, 9.5), layout="constrained", gridspec_kw={"height_ratios": [3, 1.5, 2.2, 0.8]}
+        4, 1, figsize=(13, 9), layout="constrained", gridspec_kw={"height_ratios": [2.4, 1.6, 2.4, 0.8]}
     )
     last = reports[-1]
-    figure.suptitle(
-        f"Leadwire  -  {last.source}  lead {last.lead}  -  research use only, not a medical device", fontsize=10
-    )
+    name = Path(last.source).name
+    figure.suptitle(f"Leadwire  -  {name}, lead {last.lead}  -  research use only, not a medical device", fontsize=10)
     _paper(axes[0], trace, last.lead)
     t = np.array([r.end_s for r in reports])
     _band(axes[1], t, reports, "hr_bpm", "#224466", "HR")
@@ -105,6 +104,7 @@ def _paper(ax: Any, trace: tuple[float, NDArray[np.float64], float] | None, lead
     t = start + np.arange(len(mv)) / rate
     low, high = min(-1.0, np.floor(np.nanmin(mv) * 2) / 2), max(1.5, np.ceil(np.nanmax(mv) * 2) / 2)
     ax.set(xlim=(t[0], t[-1]), ylim=(low, high), ylabel="mV", facecolor="#fffafa")
+    ax.set_aspect(10 / 25)  # a second is as wide as 2.5 mV are high
     ax.set_xticks(np.arange(np.ceil(t[0]), t[-1] + 1e-6, 1.0))
     for step, width, alpha in ((0.04, 0.3, 0.35), (0.2, 0.7, 0.6)):
         ax.vlines(np.arange(t[0], t[-1], step), low, high, color="#ee9999", lw=width, alpha=alpha)
@@ -133,8 +133,10 @@ def ribbon_label(report: Report) -> str:
 
 def _ribbon(ax: Any, reports: list[Report]) -> None:
     labels = [ribbon_label(r) for r in reports]
-    for report, label in zip(reports, labels, strict=True):
-        ax.axvspan(report.end_s - 1.0, report.end_s, color=_RIBBON[label], lw=0)
+    ends = [r.end_s for r in reports]
+    for i, (end, label) in enumerate(zip(ends, labels, strict=True)):
+        absent = label in ("disconnected", "silent") and i + 1 < len(ends)  # it lasts until something is heard again
+        ax.axvspan(end if absent else end - 1.0, ends[i + 1] - 1.0 if absent else end, color=_RIBBON[label], lw=0)
     from matplotlib.patches import Patch
 
     shown = [label for label in _RIBBON if label in labels]

@@ -17,7 +17,7 @@ from firmware_bridge.protocols import native
 
 State = Literal["absent", "opening", "identifying", "streaming", "silent", "backing off"]
 EXIT_PORT = 3
-_BACK_OFF_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+_BACK_OFF_S = (0.1, 0.2, 0.5, 1.0)
 _SILENT_AFTER_S = 2.0
 _READ_SIZE = 65536
 

@@ -19,10 +19,10 @@ _PHRASES = {
 }
 
 
-def _measure(name: str, value: Value, unit: str = "") -> str:
+def _measure(name: str, value: Value, unit: str = "", digits: int = 0) -> str:
     if value.value is None or value.low is None or value.high is None:
         return f"{name} --- ({value.why})"
-    return f"{name} {value.value:.0f}{unit} [{value.low:.0f}-{value.high:.0f}]"
+    return f"{name} {value.value:.{digits}f}{unit} [{value.low:.{digits}f}-{value.high:.{digits}f}]"
 
 
 def live_line(report: Report) -> str:
@@ -35,7 +35,7 @@ def live_line(report: Report) -> str:
     m, r = report.measures, report.rhythm
     rhythm = f"{r.label} {100 * (r.probability or 0):.0f}%" if r.valid else f"--- ({r.why})"
     parts = [
-        _measure("HR", m["hr_bpm"]),
+        _measure("HR", m["hr_bpm"], digits=1),
         _measure("PR", m["pr_ms"]),
         _measure("QRS", m["qrs_ms"]),
         _measure("QT", m["qt_ms"], " ms"),

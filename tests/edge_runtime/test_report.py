@@ -129,7 +129,7 @@ def test_a_short_recording_gives_one_report(seconds: float) -> None:
 
 def test_a_live_line_shows_ranges_and_hides_what_is_not_known() -> None:
     line = live_line(analyse_window(window(), MODEL, FakeBackend(p_wave=-5.0)))
-    assert "HR 75 [65-85]" in line
+    assert "HR 75.0 [65.0-85.0]" in line
     assert "PR --- (no_p_wave)" in line
 
 
