@@ -55,7 +55,10 @@ class Row:
 def judge(
     case: Case, model: Model, backend: Backend
 ) -> dict[str, tuple[float | None, float | None, float | None, str | None]]:
-    """By measure: median value, low and high over the case's windows, or why there is none."""
+    """By measure: value, low and high over the case's windows, or why there is none.
+
+    Intervals: medians. Heart rate: of a stretch it is 60 / mean RR, so the windows' mean RR are averaged, not their rates.
+    """
     reports = [
         analyse_window(window_of(mv, case.sampling_rate_hz, case.lead), model, backend) for mv in case.windows_mv
     ]
@@ -64,7 +67,7 @@ def judge(
         values = [r.measures[name] for r in reports]
         stated = np.array([(v.value, v.low, v.high) for v in values if v.valid], np.float64)
         if len(stated):
-            middle = np.median(stated, axis=0)
+            middle = 1 / np.mean(1 / stated, axis=0) if name == "hr_bpm" else np.median(stated, axis=0)
             out[name] = (float(middle[0]), float(middle[1]), float(middle[2]), None)
         else:
             out[name] = (None, None, None, values[0].why)

@@ -1,4 +1,7 @@
-"""`python -m train generate|regress|transfer|evaluate --config FILE`; every stage resumes where it was."""
+"""`python -m train generate|regress|transfer|evaluate --config FILE`; every stage resumes where it was.
+
+generate writes synthetic windows as WFDB with their fiducials, and a contact sheet; regress pretrains on them and
+fine-tunes on annotated leads; transfer adds the rhythm; evaluate fits ranges and quality out of fold."""
 
 from __future__ import annotations
 
@@ -25,13 +28,14 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--fold", action="append", help="only this fold (0 to 4, or all); default: every one")
     parser.add_argument("--threads", type=int, help="torch threads; default: all cores")
     parser.add_argument("--device", default="auto", help="cpu, cuda, or auto (default)")
+    parser.add_argument("--count", type=int, default=24, help="windows that `generate` writes (default 24)")
     chosen = parser.parse_args(arguments)
 
     import torch
 
     from train.config import load_config
     from train.evaluate import evaluate
-    from train.pictures import contact_sheet, learning_curves
+    from train.pictures import generate, learning_curves
     from train.run import Run, default_threads
 
     torch.set_num_threads(chosen.threads or default_threads())
@@ -40,7 +44,7 @@ def main(arguments: list[str]) -> int:
     if unknown := [f for f in folds if f not in run.folds()]:
         parser.error(f"--fold {unknown[0]}: this run has {', '.join(run.folds())}")
     if chosen.verb == "generate":
-        contact_sheet(run.synthetic, run.folder / "contact_sheet.png")
+        generate(run.config.seed, chosen.count, run.folder)
     elif chosen.verb == "regress":
         run.stage("pretrain", device=chosen.device)
         for fold in folds:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import multiprocessing
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from train.generators.hearts import RATE_HZ, synthetic_window
+from edge_runtime.delineation import QRS, P, T
+from train.generators.hearts import RATE_HZ, SyntheticWindow, synthetic_window
 from train.windows import GRID, UNKNOWN, Collector, Windows
 
 _CHUNK = 200
+_SYMBOLS = {P: "p", QRS: "N", T: "t"}
+_GAIN = 1000.0  # counts a millivolt
 
 
 def _chunk(job: tuple[int, int, int]) -> Windows:
@@ -43,3 +47,35 @@ def synthetic_windows(seed: int, count: int, first: int = 0, cache: Path | None 
     if cache is not None:
         whole.save(cache)
     return whole
+
+
+def write_wfdb(window: SyntheticWindow, name: str, folder: Path) -> None:
+    """One window as a WFDB record (format 16, a microvolt a count), its exact fiducials as `( p )` annotations (`atr`).
+
+    An annotation stands on the nearest sample; two of them on one sample is more than WFDB can hold, so of waves that
+    touch the later one's onset moves on by a sample.
+    """
+    import wfdb
+
+    folder.mkdir(parents=True, exist_ok=True)
+    column = window.samples_mv.clip(-32, 32)[:, None]
+    as_stored: dict[str, Any] = {"fmt": ["16"], "adc_gain": [_GAIN], "baseline": [0], "write_dir": str(folder)}
+    wfdb.wrsamp(name, RATE_HZ, ["mV"], ["I"], column, comments=[f"synthetic {window.rhythm}"], **as_stored)
+    marks = [
+        (t, symbol)
+        for wave in window.waves
+        for t, symbol in (
+            (wave.onset_s, "("),
+            ((wave.onset_s + wave.offset_s) / 2, _SYMBOLS[wave.kind]),
+            (wave.offset_s, ")"),
+        )
+    ]
+    samples, symbols, last = [], [], -1
+    for t, symbol in sorted(marks, key=lambda mark: mark[0]):
+        sample = max(round(t * RATE_HZ), last + 1)
+        if t >= 0 and sample < len(window.samples_mv):
+            samples.append(sample)
+            symbols.append(symbol)
+            last = sample
+    if samples:
+        wfdb.wrann(name, "atr", np.array(samples), symbols, write_dir=str(folder))

@@ -8,9 +8,20 @@ from pathlib import Path
 import numpy as np
 
 from edge_runtime.delineation import WAVES
+from train.generate import synthetic_windows, write_wfdb
+from train.generators.hearts import synthetic_window
 from train.windows import GRID, Windows
 
 _COLOURS = ("#4477aa", "#cc3311", "#ddaa33")
+
+
+def generate(seed: int, count: int, folder: Path) -> None:
+    """Write `count` windows of the run's seed as WFDB under `generated/`, and a contact sheet of them."""
+    for index in range(count):
+        window = synthetic_window(np.random.default_rng([seed, index]))
+        write_wfdb(window, f"synthetic{index:05d}", folder / "generated")
+    contact_sheet(synthetic_windows(seed, count), folder / "contact_sheet.png", min(count, 24))
+    print(f"{folder / 'generated'}: {count} records; {folder / 'contact_sheet.png'}")
 
 
 def contact_sheet(windows: Windows, path: Path, count: int = 24, seconds: float = 5.0) -> None:
