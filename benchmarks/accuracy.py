@@ -57,7 +57,7 @@ def judge(
 ) -> dict[str, tuple[float | None, float | None, float | None, str | None]]:
     """By measure: value, low and high over the case's windows, or why there is none.
 
-    Intervals: medians. Heart rate: of a stretch it is 60 / mean RR, so the windows' mean RR are averaged, not their rates.
+    Intervals: medians. Heart rate is 60 / mean RR of the stretch, so mean RR are averaged here, and not rates.
     """
     reports = [
         analyse_window(window_of(mv, case.sampling_rate_hz, case.lead), model, backend) for mv in case.windows_mv

@@ -57,6 +57,12 @@ def explain(port: str, error: Exception) -> str:
     return f"{port}: cannot be opened ({error}); is it a serial port?"
 
 
+def _why_lost(error: Exception) -> str:
+    """pyserial says "readiness to read but returned no data" of a device that was unplugged; Linux says EIO."""
+    gone = "returned no data" in str(error) or getattr(error, "errno", None) in (errno.EIO, errno.ENXIO, errno.ENODEV)
+    return "unplugged" if gone else str(error)
+
+
 class Link:
     """One serial port with back-off. `poll` never blocks longer than it is told; nothing here is a thread."""
 
@@ -109,7 +115,7 @@ class Link:
         except (OSError, termios.error, TypeError) as error:  # TypeError: pyserial, of a port closed under its feet
             self.close()
             self._back_off()
-            return LinkEvent("lost", time.monotonic(), reason=str(error))
+            return LinkEvent("lost", time.monotonic(), reason=_why_lost(error))
         now = time.monotonic()
         if data:
             self._last_data_s, self.state = now, "streaming"
