@@ -12,10 +12,15 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge_runtime.errors import LeadwireError, UsageError
+
+if TYPE_CHECKING:
+    from edge_runtime.backends import Backend
+    from edge_runtime.bundle import Model
 
 NOTICE = "Research use only; not a medical device."
 
@@ -93,26 +98,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _load(chosen: argparse.Namespace):  # type: ignore[no-untyped-def]
-    from edge_runtime.backends import open_backend
-    from edge_runtime.bundle import DEFAULT, load_bundle
+def _model(chosen: argparse.Namespace) -> tuple[Model, Backend]:
+    from edge_runtime.run import load_net
 
-    bundle = load_bundle(chosen.bundle or DEFAULT)
-    for line in bundle.manifest.get("allowed", []):
-        _tell(f"this bundle was let through over a gate: {line}")
-    return bundle.model, open_backend(bundle, chosen.backend, _tell)
-
-
-def _board(name: str):  # type: ignore[no-untyped-def]
-    from firmware_bridge.boards import BOARDS
-
-    if name not in BOARDS:
-        raise UsageError(f"no board {name!r}; there are {', '.join(BOARDS)}")
-    return BOARDS[name]
+    return load_net(chosen.bundle, chosen.backend, _tell)
 
 
 @contextlib.contextmanager
-def _stopped_by_signals(stop: Callable[[], None]):  # type: ignore[no-untyped-def]
+def _stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
     """SIGTERM and Ctrl-C end a command cleanly, with exit code 0."""
     before = {s: signal.signal(s, lambda *_: stop()) for s in (signal.SIGTERM, signal.SIGINT)}
     try:
@@ -122,57 +115,13 @@ def _stopped_by_signals(stop: Callable[[], None]):  # type: ignore[no-untyped-de
             signal.signal(number, handler)
 
 
-def run_until(arguments: Sequence[str], done: Callable[[], bool]) -> int:
-    """`leadwire run ...` that also ends when `done` says so. Raises what `main` would tell."""
-    return _run(_parser().parse_args(arguments), done)
+def _run(chosen: argparse.Namespace) -> int:
+    from edge_runtime.run import RunOptions, run
 
-
-def _run(chosen: argparse.Namespace, done: Callable[[], bool] = lambda: False) -> int:
-    import time
-
-    from edge_runtime.monitor import Monitor
-    from edge_runtime.session import Session
-    from edge_runtime.sinks import Sink
-    from edge_runtime.sinks.jsonl import JsonLines
-    from edge_runtime.sinks.live import Live
-    from edge_runtime.sinks.recorder import Recorder
-    from edge_runtime.stream import Stream
-    from firmware_bridge.link import Link
-    from firmware_bridge.receiver import Receiver
-
-    board = _board(chosen.board)
-    model, backend = _load(chosen)
-    sinks: list[Sink] = [JsonLines.open(chosen.out), Live(sys.stderr)]
-    watch: Callable[..., None] = lambda samples: None  # noqa: E731
-    if chosen.picture:
-        from edge_runtime.picture import Picture
-
-        picture = Picture(chosen.picture)
-        sinks.append(picture)
-        watch = picture.watch
-    recorder = Recorder(chosen.record, chosen.port, board.name) if chosen.record else None
-    session = Session(
-        Link(chosen.port, board),
-        Stream(Receiver(board), Monitor(model, backend, chosen.port), watch),
-        sinks,
-        on_event=recorder.event if recorder else lambda kind, arrival_s, data: None,
-        tell=_tell,
-    )
-    session.open()
-    _tell(f"{chosen.port}, board {board.name}, {backend.name}, {model.id}. {NOTICE}")
-    end = time.monotonic() + (chosen.seconds or float("inf"))
-    with _stopped_by_signals(session.stop):
-        said = session.run(lambda: done() or time.monotonic() > end)
-    if recorder:
-        recorder.close()
-    receiver = session.stream.receiver
-    clock, frames = receiver.clock.statistics, receiver.parser.statistics
-    _tell(
-        f"{said.reports} reports; {frames.good} frames, {frames.bad_checksum} bad, {clock.lost_frames} lost "
-        f"({clock.lost_samples} samples), {clock.restarts} restarts"
-    )
-    if said.lost_reports or said.overrun_events:
-        _tell(f"{said.lost_reports} reports could not be written and {said.overrun_events} reads came too fast")
+    names = ("port", "board", "out", "record", "picture", "seconds", "bundle", "backend")
+    stopping: list[bool] = []
+    with _stopped_by_signals(lambda: stopping.append(True)):
+        run(RunOptions(**{name: getattr(chosen, name) for name in names}), _tell, lambda: bool(stopping))
     return 0
 
 
@@ -180,7 +129,7 @@ def _analyse(chosen: argparse.Namespace) -> int:
     from edge_runtime.library import find_record
     from edge_runtime.offline import analyse_record, summarise
 
-    model, backend = _load(chosen)
+    model, backend = _model(chosen)
     code = 0
     for name in chosen.records:
         try:
@@ -200,7 +149,7 @@ def _analyse(chosen: argparse.Namespace) -> int:
 def _replay(chosen: argparse.Namespace) -> int:
     from edge_runtime.sinks.recorder import replay
 
-    model, backend = _load(chosen)
+    model, backend = _model(chosen)
     for report in replay(chosen.folder, model, backend):
         print(report.to_json())
     return 0
@@ -208,10 +157,11 @@ def _replay(chosen: argparse.Namespace) -> int:
 
 def _simulate(chosen: argparse.Namespace) -> int:
     from edge_runtime.library import find_record
+    from edge_runtime.run import board_named
     from edge_runtime.wearable import wearable_of
     from firmware_bridge.simulator import play
 
-    _board(chosen.board)
+    board_named(chosen.board)
     wearable = wearable_of(
         find_record(chosen.record), chosen.lead, chosen.start, chosen.duration, chosen.fault, chosen.seed
     )
@@ -229,7 +179,8 @@ def _simulate(chosen: argparse.Namespace) -> int:
 def _demo(chosen: argparse.Namespace) -> int:
     from edge_runtime.demo import demo
 
-    return demo(chosen.folder, chosen.speed, _tell)
+    demo(chosen.folder, chosen.speed, _tell)
+    return 0
 
 
 def _boards(chosen: argparse.Namespace) -> int:
@@ -272,6 +223,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (LeadwireError, PortError) as error:
         _tell(str(error))
         return error.exit_code
+    except KeyboardInterrupt:
+        _tell("stopped")
+        return 130
     except BrokenPipeError:  # whoever read our output has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

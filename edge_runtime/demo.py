@@ -9,10 +9,10 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from edge_runtime import cli
 from edge_runtime.errors import LeadwireError, RecordError, UsageError
 from edge_runtime.library import find_record
 from edge_runtime.report import MEASURABLE
+from edge_runtime.run import RunOptions, run
 
 RECORD = "mitdb/234"
 SECONDS = 240.0
@@ -20,7 +20,7 @@ FAULTS = "drop=0.01,unplug@90+16,lead_off@165+5"
 _STARTS_WITHIN_S = 30.0
 
 
-def demo(folder: Path, speed: float, tell: Callable[[str], None]) -> int:
+def demo(folder: Path, speed: float, tell: Callable[[str], None]) -> None:
     """Play, monitor, draw. Leaves `reports.jsonl` and `picture.png` in `folder`."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -40,16 +40,11 @@ def demo(folder: Path, speed: float, tell: Callable[[str], None]) -> int:
                     raise LeadwireError(
                         f"the simulated wearable did not start: {(device.stderr or sys.stdin).read().strip()}"
                     )
-                code = cli.run_until(
-                    ["run", "--port", str(link), "--out", str(reports), "--picture", str(picture)],
-                    lambda: device.poll() is not None,
-                )
+                run(RunOptions(str(link), out=str(reports), picture=picture), tell, lambda: device.poll() is not None)
                 _, said = device.communicate(timeout=_STARTS_WITHIN_S)
             finally:
                 device.kill()
-    if code == 0:
-        _conclude(reports, picture, said, tell)
-    return code
+    _conclude(reports, picture, said, tell)
 
 
 def _record(scratch: Path, tell: Callable[[str], None]) -> str:
