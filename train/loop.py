@@ -162,12 +162,12 @@ def train_stage(
                 sums[key] = sums.get(key, 0.0) + float(value.detach()) * len(batch.signal_mv)
         row = {"epoch": epoch + 1, **{k: round(v / max(seen, 1), 5) for k, v in sums.items()}}
         row["windows_per_s"] = round(seen / (time.monotonic() - started), 1)
-        with log.open("a") as file:
-            file.write(json.dumps(row) + "\n")
         state = {"net": net.state_dict(), "mean": mean.state_dict(), "optimizer": optimizer.state_dict()}
         part = resume.with_suffix(".part")
         torch.save({**state, "epoch": epoch + 1, "step": step}, part)
         part.replace(resume)
+        with log.open("a") as file:  # after the checkpoint, so that a kill between the two does not repeat the row
+            file.write(json.dumps(row) + "\n")
     return mean.cpu()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -24,7 +25,18 @@ from train.nets import Net
 from train.windows import Windows, cinc2017_windows, ludb_windows, qtdb_windows
 
 ALL = "all"
+STAGES = ("pretrain", "regress", "transfer")
 NOISE_BANK = 4000
+_COMMIT = "commit"
+_MAKERS = {"ludb": ludb_windows, "qtdb": qtdb_windows, "cinc2017": cinc2017_windows}
+
+
+def fingerprint() -> str:
+    """Of the code that makes windows, so that a cache of other code's windows is never taken for this one's."""
+    root = Path(__file__).parent
+    files = [*root.glob("generators/*.py"), *root.glob("datasets/*.py"), root / "windows.py", root / "generate.py"]
+    files += [root.parent / "edge_runtime" / name for name in ("conditioning.py", "delineation.py", "records.py")]
+    return hashlib.sha256(b"".join(f.read_bytes() for f in sorted(files))).hexdigest()[:8]
 
 
 def commit() -> str:
@@ -89,14 +101,27 @@ class Run:
             raise UsageError(f"{path}: not there yet; run the stage before it first (make bundle runs them all)")
         net = Net(self.config.net)
         with np.load(path, allow_pickle=False) as file:
-            net.load_state_dict({k: torch.from_numpy(file[k]) for k in file.files})
+            net.load_state_dict({k: torch.from_numpy(file[k]) for k in file.files if k != _COMMIT})
         return net.eval()
 
-    def save(self, net: Net, stage: str, fold: str = ALL) -> None:
+    def save(self, net: Net, stage: str, fold: str, made_at: str) -> None:
+        """Write a stage's weights, and with them the commit whose code made them."""
         path = self.weights_path(stage, fold)
         part = path.with_suffix(".part.npz")
-        np.savez(part, **{k: v.numpy() for k, v in net.state_dict().items() if not k.endswith("num_batches_tracked")})
+        weights = {k: v.numpy() for k, v in net.state_dict().items() if not k.endswith("num_batches_tracked")}
+        np.savez(part, **weights, **{_COMMIT: np.array(made_at)})
         part.replace(path)
+
+    def commits(self, fold: str = ALL) -> dict[str, str]:
+        """Stage to the commit that its weights were made at."""
+        found = {}
+        for stage in STAGES:
+            with np.load(self.weights_path(stage, fold), allow_pickle=False) as file:
+                found[stage] = str(file[_COMMIT]) if _COMMIT in file else "unknown"
+        return found
+
+    def _cached(self, name: str) -> Path:
+        return self.folder / "cache" / f"{name}-{fingerprint()}.npz"
 
     # ---- data, each made once a process ------------------------------------------------------------------------------
 
@@ -104,43 +129,40 @@ class Run:
     def synthetic(self) -> Windows:
         """Training hearts; the ones from `synthetic_windows` on are held out."""
         c = self.config
-        return synthetic_windows(c.seed, c.synthetic_windows, cache=self.folder / "cache" / "synthetic.npz")
+        return synthetic_windows(c.seed, c.synthetic_windows, cache=self._cached("synthetic"))
 
     @cached_property
     def held_out(self) -> Windows:
         c = self.config
-        path = self.folder / "cache" / "held_out.npz"
-        return synthetic_windows(c.seed, c.held_out_windows, first=c.synthetic_windows, cache=path)
+        return synthetic_windows(c.seed, c.held_out_windows, first=c.synthetic_windows, cache=self._cached("held_out"))
 
     @cached_property
     def real(self) -> dict[str, Windows]:
         """The annotated sets that are at hand."""
         data, few = cache_folder(), self.config.records_per_set
         found = {}
-        makers = {"ludb": ludb_windows, "qtdb": qtdb_windows, "cinc2017": cinc2017_windows}
-        for name in tqdm([n for n in makers if (data / n).exists()], desc="data sets"):
-            path = self.folder / "cache" / f"{name}.npz"
+        for name in tqdm([n for n in _MAKERS if (data / n).exists()], desc="data sets"):
+            path = self._cached(name)
             if not path.exists():
-                makers[name](data / name, few).save(path)
+                _MAKERS[name](data / name, few).save(path)
             found[name] = Windows.load(path)
         return found
 
     @cached_property
     def noise(self) -> np.ndarray:
         size = min(NOISE_BANK, self.config.synthetic_windows)
-        path = self.folder / "cache" / "noise.npy"
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            np.save(path, noise_bank(self.config.seed, size))
-        return np.asarray(np.load(path, allow_pickle=False))
+        return noise_bank(self.config.seed, size)
 
     def sources(self, stage: Stage, fold: str) -> dict[str, Windows]:
         """What a stage of a fold may train on: everything but that fold's patients."""
         chosen = {"synthetic": self.synthetic} if stage.mix.synthetic else {}
-        real = self.real if stage.mix.ludb or stage.mix.qtdb or stage.mix.cinc2017 else {}
-        for name, windows in real.items():
-            if getattr(stage.mix, name):
-                chosen[name] = windows if fold == ALL else windows.select(windows.fold != int(fold))
+        for name in (n for n in _MAKERS if getattr(stage.mix, n)):
+            if name not in self.real:
+                raise UsageError(
+                    f"no {name} under {cache_folder()}; put it there or set LEADWIRE_DATA, or mix none of it"
+                )
+            windows = self.real[name]
+            chosen[name] = windows if fold == ALL else windows.select(windows.fold != int(fold))
         return chosen
 
     # ---- stages ------------------------------------------------------------------------------------------------------
@@ -150,6 +172,7 @@ class Run:
         path = self.weights_path(name, fold)
         if path.exists():
             return
+        made_at = commit()  # now, since this process runs the code as it stands now
         spec: Stage = getattr(self.config, name)
         if name == "pretrain":
             torch.manual_seed(self.config.seed)
@@ -157,11 +180,9 @@ class Run:
         else:
             net = self.load("pretrain" if name == "regress" else "regress", fold)
         sources = self.sources(spec, fold)
-        if not any(len(w) for w in sources.values()):
-            raise UsageError(f"{name}: no data to train on; put it under {cache_folder()} or set LEADWIRE_DATA")
         seed = self.config.seed * 100 + (99 if fold == ALL else int(fold))
         mean = train_stage(net, sources, self.noise, spec, path.parent, name, seed, device)
-        self.save(mean, name, fold)
+        self.save(mean, name, fold, made_at)
         (path.parent / f"{name}.resume.pt").unlink(missing_ok=True)
 
     def folds(self) -> list[str]:

@@ -125,8 +125,10 @@ def window_labels(
     )
     t = (np.arange(grid.length) - grid.margin) / grid.sampling_rate_hz + start_s
     known = np.zeros((3, grid.length), np.uint8)
-    for low, high in spans:
-        known[:, (t >= low - _MARGIN_S) & (t <= high + _MARGIN_S)] = 1
+    for low, high in spans:  # beyond its marks an unmarked P may end a stretch's silence, and an unmarked T begin
+        known[P, (t >= low) & (t <= high + _MARGIN_S)] = 1
+        known[QRS, (t >= low - _MARGIN_S) & (t <= high + _MARGIN_S)] = 1
+        known[T, (t >= low - _MARGIN_S) & (t <= high)] = 1
     for w in waves:
         if w.onset_s is None or w.offset_s is None:
             step = 1.5 / grid.sampling_rate_hz
