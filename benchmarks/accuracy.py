@@ -22,13 +22,13 @@ from edge_runtime.backends import Backend, open_backend
 from edge_runtime.bundle import MEASURED, Bundle, Model, load_bundle
 from edge_runtime.library import cache_folder
 from edge_runtime.offline import record_rhythm
+from edge_runtime.report import RHYTHMS
 from edge_runtime.windows import windows_of
 from export.bundle_writer import write_bundle
 from train import folds
 from train.datasets import cinc2017
 from train.datasets.truth import Case, ludb_cases, qtdb_cases
 from train.evaluate import TorchBackend, window_of
-from train.nets import RHYTHMS
 from train.run import Run
 
 ARITHMETICS = ("float", "int8")

@@ -13,9 +13,12 @@ from edge_runtime.bundle import Model
 from edge_runtime.conditioning import compand, condition
 from edge_runtime.delineation import Beat, beats_of
 from edge_runtime.intervals import heart_rate_bpm, measure
+from edge_runtime.quality import runs_of
 from edge_runtime.report import Report, Rhythm, nothing_measured
 from edge_runtime.windows import Window
 
+ABSURD_MV = 1e6  # a kilovolt: damage, and taken as missing
+SHORTEST_S = 0.5  # of which anything is said
 MOST_BRIDGED_SHARE = 0.2  # of a window; each gap alone has to be within the bundle's `max_bridged_ms`
 
 
@@ -34,11 +37,10 @@ def bridge(samples_mv: NDArray[np.float64]) -> tuple[NDArray[np.float64], list[t
     missing = ~np.isfinite(samples_mv)
     if not missing.any():
         return samples_mv, []
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], missing.view(np.int8), [0]])))
     filled = samples_mv.copy()
     index = np.arange(len(samples_mv))
     filled[missing] = np.interp(index[missing], index[~missing], samples_mv[~missing])
-    return filled, list(zip(edges[0::2].tolist(), edges[1::2].tolist(), strict=True))
+    return filled, runs_of(missing)
 
 
 def read(samples_mv: NDArray[np.float64], rate: float, model: Model, backend: Backend) -> Reading:
@@ -56,7 +58,8 @@ def read(samples_mv: NDArray[np.float64], rate: float, model: Model, backend: Ba
 
 def analyse_window(window: Window, model: Model, backend: Backend) -> Report:
     """The report of a window. Never raises for what a signal may hold: it says what is wrong with it."""
-    missing = ~np.isfinite(window.samples_mv)
+    window = replace(window, samples_mv=np.where(np.abs(window.samples_mv) < ABSURD_MV, window.samples_mv, np.nan))
+    missing = np.isnan(window.samples_mv)
     lost = int(missing.sum())
     if quality.longest_run(
         missing
@@ -64,7 +67,7 @@ def analyse_window(window: Window, model: Model, backend: Backend) -> Report:
         return unmeasured(window, model, "gap")
     if window.lead_off:
         return unmeasured(window, model, "lead_off")
-    if len(missing) - lost < 2:
+    if len(missing) < SHORTEST_S * window.sampling_rate_hz:
         return replace(unmeasured(window, model, "short", "few_beats"), quality=0.0, beats=0)
     reading = read(window.samples_mv, window.sampling_rate_hz, model, backend)
     filled, _ = bridge(window.samples_mv)
@@ -79,8 +82,9 @@ def analyse_window(window: Window, model: Model, backend: Backend) -> Report:
         why = "noise"
     rhythm = rhythm_of(rhythm_probabilities(reading.heads["rhythm"]), model)
     if why is not None:
-        seen = rhythm.distribution if why == "noise" else ()  # what the net makes of a flat line is no opinion
-        kept = rhythm if rhythm.label == "noisy" else Rhythm(None, None, why, seen)
+        kept = Rhythm(None, None, why)  # what the net makes of a flat line is no opinion
+        if why == "noise":
+            kept = rhythm if rhythm.label == "noisy" else Rhythm(None, None, why, rhythm.distribution)
         return replace(unmeasured(window, model, "poor_signal", why), rhythm=kept, quality=good)
     measures = measure(
         reading.beats,
@@ -105,6 +109,8 @@ def analyse_window(window: Window, model: Model, backend: Backend) -> Report:
         beats=len(reading.beats),
         lost_samples=lost,
         bridged_samples=lost,
+        missing=_runs(missing, window),
+        r_peaks_s=tuple(window.start_s + b.r_peak_s for b in reading.beats),
     )
 
 
@@ -132,6 +138,7 @@ def rhythm_of(probabilities: NDArray[np.float64], model: Model) -> Rhythm:
 def unmeasured(window: Window, model: Model, state: str, why: str | None = None) -> Report:
     """A report that states no value, and why (the state's name, unless told otherwise)."""
     measures, rhythm = nothing_measured(why or state)
+    missing = ~np.isfinite(window.samples_mv)
     return Report(
         state=state,
         lead=window.lead,
@@ -141,5 +148,12 @@ def unmeasured(window: Window, model: Model, state: str, why: str | None = None)
         measures=measures,
         rhythm=rhythm,
         bundle=model.id,
-        lost_samples=int((~np.isfinite(window.samples_mv)).sum()),
+        lost_samples=int(missing.sum()),
+        missing=_runs(missing, window),
     )
+
+
+def _runs(missing: NDArray[np.bool_], window: Window) -> tuple[tuple[int, int], ...]:
+    """Runs of missing samples as (first, last + 1) on the timeline."""
+    first = round(window.start_s * window.sampling_rate_hz)
+    return tuple((first + a, first + b) for a, b in runs_of(missing))

@@ -130,13 +130,11 @@ def open_backend(
             return backend
         except ImportError:
             reasons.append(f"{known} is not installed (pip install 'leadwire[{extra}]')")
-        except (
-            RuntimeError,
-            ValueError,
-            AttributeError,
-            TypeError,
-        ) as error:  # what a runtime at odds with numpy raises
-            reasons.append(f"{known} does not work here ({str(error).splitlines()[0]})")
+        except BundleError:
+            raise
+        except Exception as error:  # each runtime has its own, and one at odds with numpy any of Python's
+            why = (str(error) or type(error).__name__).splitlines()[0]
+            reasons.append(f"{known} does not work here ({why})")
         tell(reasons[-1])
     raise UsageError("no back end for the net: " + "; ".join(reasons or [f"the bundle has no file for {name}"]))
 
@@ -144,13 +142,11 @@ def open_backend(
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """The runtimes' C++ greets on standard error, in the middle of the live line."""
-    sys.stderr.flush()
-    try:
-        kept = os.dup(2)
-    except OSError:  # no standard error at all
+    if sys.stderr is None:
         yield
         return
-    null = os.open(os.devnull, os.O_WRONLY)
+    sys.stderr.flush()
+    kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 2)
     try:
         yield

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from typing import Any
 from edge_runtime.conditioning import Conditioning
 from edge_runtime.delineation import WAVES, MaskGrid
 from edge_runtime.errors import BundleError
-from edge_runtime.report import MEASURES
+from edge_runtime.quality import FEATURES
+from edge_runtime.report import MEASURES, RHYTHMS
 
 FORMAT = 1
 MANIFEST = "model.json"
@@ -59,7 +61,7 @@ def load_bundle(folder: Path = DEFAULT) -> Bundle:
         manifest = json.loads(text)
     except OSError as error:
         raise BundleError(f"{path}: cannot be read ({error.strerror}); a bundle is a folder with {MANIFEST}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BundleError(f"{path}: no JSON ({error}); the bundle is damaged, export it again") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         found = manifest.get("format") if isinstance(manifest, dict) else None
@@ -69,7 +71,7 @@ def load_bundle(folder: Path = DEFAULT) -> Bundle:
     try:
         model = _model(manifest)
         files = {name: _verified(folder / name, said["sha256"]) for name, said in manifest["files"].items()}
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
         raise BundleError(
             f"{path}: {type(error).__name__} {error}; the manifest is damaged, export it again"
         ) from error
@@ -101,31 +103,45 @@ def identity(name: str, files: dict[str, dict[str, Any]]) -> str:
 
 
 def _model(m: dict[str, Any]) -> Model:
-    masks = m["heads"]["masks"]
+    """Everything that the runtime will use, read and held together once; what does not fit is named."""
+    masks, rhythm, given = m["heads"]["masks"], m["heads"]["rhythm"], m["input"]
     grid = MaskGrid(float(masks["sampling_rate_hz"]), int(masks["shape"][1]), int(masks["margin"]))
     conditioning = Conditioning.from_dict(m["conditioning"])
-    window_s, samples = float(m["input"]["window_s"]), int(m["input"]["samples"])
-    if round(window_s * conditioning.sampling_rate_hz) != samples:
-        raise BundleError(
-            f"{MANIFEST}: {samples} samples are not {window_s:g} s at {conditioning.sampling_rate_hz:g} Hz"
-        )
-    if tuple(masks["waves"]) != WAVES or masks["shape"][0] != len(WAVES):
-        raise BundleError(f"{MANIFEST}: masks of {masks['waves']}; this version reads {list(WAVES)}")
-    classes = tuple(m["heads"]["rhythm"]["classes"])
-    if len(classes) != m["heads"]["rhythm"]["shape"][0]:
-        raise BundleError(f"{MANIFEST}: rhythm head of {m['heads']['rhythm']['shape'][0]} for {len(classes)} classes")
+    rate, window_s, samples = float(given["sampling_rate_hz"]), float(given["window_s"]), int(given["samples"])
+    classes = tuple(str(c) for c in rhythm["classes"])
     ranges = {name: (float(t["range"][0]), float(t["range"][1])) for name, t in m["targets"].items()}
-    if missing := [name for name in MEASURED if name not in ranges]:
-        raise BundleError(f"{MANIFEST}: no range for {missing[0]}; export it again")
+    thresholds = {name: float(m["thresholds"][name]) for name in ("p_wave", "rhythm", "quality")}
+    weights, bias = [float(w) for w in m["quality"]["weights"]], float(m["quality"]["bias"])
+    numbers = (grid.sampling_rate_hz, rate, window_s, bias, *thresholds.values(), *weights)
+    finite = all(math.isfinite(n) for n in numbers)
+    steps = window_s * grid.sampling_rate_hz + 2 * grid.margin
+    missing = [name for name in MEASURES if name not in ranges]
+    checks: list[tuple[bool, str]] = [
+        (finite, "a number that is none"),
+        (rate == conditioning.sampling_rate_hz, f"input of {rate:g} Hz, not the conditioning's"),
+        (finite and round(window_s * rate) == samples > 0, f"{samples} samples are not {window_s:g} s at {rate:g} Hz"),
+        (tuple(masks["waves"]) == WAVES and masks["shape"][0] == len(WAVES), f"masks of {masks['waves']}"),
+        (abs(steps - grid.length) < 1, f"{grid.length} mask steps, where {steps:g} would be {window_s:g} s"),
+        (classes == RHYTHMS and rhythm["shape"] == [len(classes)], f"rhythm head of {rhythm['shape']} for {classes}"),
+        (m["heads"]["p_wave"]["shape"] == [1], f"p_wave head of shape {m['heads']['p_wave']['shape']}"),
+        (len(weights) == len(FEATURES), f"{len(weights)} quality weights for {len(FEATURES)} features"),
+        (not missing, f"no range for {', '.join(missing)}"),
+        (all(low <= 0 <= high for low, high in ranges.values()), "a range that its own value is outside of"),
+        (0 <= float(m["max_bridged_ms"]) <= 1000, f"max_bridged_ms of {m['max_bridged_ms']}"),
+        (isinstance(m["allowed"], list) and isinstance(m["card"], str), "no list of what was allowed, or no card"),
+    ]
+    for holds, what in checks:
+        if not holds:
+            raise BundleError(f"{MANIFEST}: {what}; the bundle would lie, export it again")
     return Model(
-        id=identity(m["name"], m["files"]),
+        id=identity(str(m["name"]), m["files"]),
         samples=samples,
         window_s=window_s,
         conditioning=conditioning,
         grid=grid,
         classes=classes,
-        ranges={name: r for name, r in ranges.items() if name in MEASURES},
-        thresholds={k: float(v) for k, v in m["thresholds"].items()},
-        quality=m["quality"],
+        ranges={name: ranges[name] for name in MEASURES},
+        thresholds=thresholds,
+        quality={"weights": weights, "bias": bias},
         max_bridged_ms=float(m["max_bridged_ms"]),
     )

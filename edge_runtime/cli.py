@@ -29,11 +29,19 @@ def _tell(message: str) -> None:
     print(f"leadwire: {message}", file=sys.stderr)
 
 
-def _positive(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not above 0")
-    return value
+def _between(low: float, high: float) -> Callable[[str], float]:
+    """An argument's type: a number in that range."""
+
+    def number(text: str) -> float:
+        value = float(text)
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text} is not between {low:g} and {high:g}")
+        return value
+
+    return number
+
+
+_SECONDS = _between(0.001, 1e7)
 
 
 def _add_net(parser: argparse.ArgumentParser) -> None:
@@ -55,14 +63,14 @@ def _parser() -> argparse.ArgumentParser:
         "--record", type=Path, metavar="DIR", help="keep every byte and its arrival, for `leadwire replay`"
     )
     run.add_argument("--picture", type=Path, metavar="PNG", help="draw the run when it ends")
-    run.add_argument("--for", type=_positive, dest="seconds", metavar="S", help="stop by itself after so many seconds")
+    run.add_argument("--for", type=_SECONDS, dest="seconds", metavar="S", help="stop by itself after so many seconds")
     _add_net(run)
     run.set_defaults(command=_run)
 
     analyse = verbs.add_parser("analyse", help="reports of recordings: WFDB or CSV", description=f"Analyse. {NOTICE}")
     analyse.add_argument("records", nargs="+", metavar="RECORD", help="a path, or DATABASE/RECORD such as mitdb/234")
     analyse.add_argument("--lead", help="lead name, without case (default: the first)")
-    analyse.add_argument("--hop", type=_positive, default=10.0, help="seconds from window to window (default 10)")
+    analyse.add_argument("--hop", type=_between(0.05, 3600), default=10.0, help="seconds between windows (default 10)")
     analyse.add_argument("--summary", action="store_true", help="one line a record instead of one a window")
     _add_net(analyse)
     analyse.set_defaults(command=_analyse)
@@ -76,16 +84,16 @@ def _parser() -> argparse.ArgumentParser:
     simulate.add_argument("--board", default="native")
     simulate.add_argument("--record", required=True, help="a path, or DATABASE/RECORD")
     simulate.add_argument("--lead")
-    simulate.add_argument("--speed", type=_positive, default=1.0, help="times real time (default 1)")
+    simulate.add_argument("--speed", type=_between(0.01, 1000), default=1.0, help="times real time (default 1)")
     simulate.add_argument("--fault", default="", metavar="SPEC", help="such as drop=0.01,unplug@60+4,lead_off@100+6")
     simulate.add_argument("--seed", type=int, default=0, help="of the faults")
-    simulate.add_argument("--start", type=float, default=0.0, help="second of the record to begin at")
-    simulate.add_argument("--duration", type=_positive, help="seconds of the record to play (default: to its end)")
+    simulate.add_argument("--start", type=_between(0, 1e7), default=0.0, help="second of the record to begin at")
+    simulate.add_argument("--duration", type=_SECONDS, help="seconds of the record to play (default: to its end)")
     simulate.add_argument("--link", type=Path, help="a stable path for the pty, which changes when it is replugged")
     simulate.set_defaults(command=_simulate)
 
     demo = verbs.add_parser("demo", help="a simulated wearable, monitored, with a picture", description=NOTICE)
-    demo.add_argument("--speed", type=_positive, default=8.0, help="times real time (default 8)")
+    demo.add_argument("--speed", type=_between(0.01, 1000), default=8.0, help="times real time (default 8)")
     demo.add_argument("--folder", type=Path, default=Path("demo"), help="where its files go (default: demo)")
     demo.set_defaults(command=_demo)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -14,6 +15,8 @@ from edge_runtime.records import Record, read_record
 _PHYSIONET = "https://physionet.org/files"
 _VERSIONS = {"mitdb": "1.0.0", "qtdb": "1.0.0", "ludb": "1.0.1", "nstdb": "1.0.0"}
 _TIMEOUT_S = 15.0
+_PLAIN = re.compile(r"^[A-Za-z0-9_]+(/[A-Za-z0-9_]+)*$")
+_LONGEST_NAME = 200
 _LARGEST_FILE = 50_000_000
 
 
@@ -28,20 +31,22 @@ def find_record(name: str, download: bool = True) -> Record:
 
     Raises RecordError when it is nowhere, naming each place that was looked in.
     """
+    if len(name) > _LONGEST_NAME or "\0" in name:
+        raise RecordError(f"no record {name[:40]!r}...: the name is too long; check it")
     path = Path(name)
     if path.suffix.lower() == ".csv" or Path(f"{path}.hea").exists() or path.suffix == ".hea":
         return read_record(path)
     places = [str(path)]
-    database = name.partition("/")[0]
+    database, _, inside = name.partition("/")
     if not path.is_absolute() and "/" in name and ".." not in path.parts:
         for folder in dict.fromkeys((cache_folder(), Path.home() / ".cache" / "leadwire")):
             if Path(f"{folder / name}.hea").exists():
                 return read_record(folder / name)
             places.append(str(folder / name))
-        if download and database in _VERSIONS:
+        if download and database in _VERSIONS and _PLAIN.match(inside):
             try:
-                return read_record(_download(database, path.name))
-            except (OSError, RecordError) as error:
+                return read_record(_download(database, inside))
+            except (OSError, ValueError, RecordError) as error:
                 places.append(f"PhysioNet ({getattr(error, 'reason', error)})")
     raise RecordError(f"no record {name!r}: looked for {', '.join(places)}; check the name or set LEADWIRE_DATA")
 
@@ -51,15 +56,18 @@ def _download(database: str, record: str) -> Path:
     base = f"{_PHYSIONET}/{database}/{_VERSIONS[database]}"
     lines = _get(f"{base}/SHA256SUMS.txt").decode().splitlines()
     sums = {name.strip(): sha256 for sha256, _, name in (line.partition(" ") for line in lines)}
-    folder = cache_folder() / database
-    folder.mkdir(parents=True, exist_ok=True)
+    inside = record.rpartition("/")[0]
+    inside = f"{inside}/" if inside else ""
     header = _get(f"{base}/{record}.hea")
-    names = {line.split()[0] for line in header.decode().splitlines()[1:] if line.strip() and not line.startswith("#")}
-    contents = {f"{record}.hea": header, **{name: _get(f"{base}/{name}") for name in names if Path(name).name == name}}
+    signals = {line.split()[0] for line in header.decode().splitlines()[1:] if line.strip() and line[0] != "#"}
+    contents = {f"{record}.hea": header}
+    contents |= {inside + name: _get(f"{base}/{inside}{name}") for name in signals if Path(name).name == name}
     for name, content in contents.items():
         if hashlib.sha256(content).hexdigest() != sums.get(name):
             raise RecordError(f"{base}/{name}: its hash is not the published one; try again later")
+    folder = cache_folder() / database
     for name, content in sorted(contents.items(), key=lambda item: item[0].endswith(".hea")):  # the header last
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         part = folder / f"{name}.part"
         part.write_bytes(content)
         part.replace(folder / name)

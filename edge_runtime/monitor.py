@@ -16,7 +16,6 @@ from edge_runtime.windows import Window, Windower
 from firmware_bridge.clock import Samples
 
 HOP_S = 1.0
-SILENT_AFTER_S = 2.0
 
 
 class Monitor:
@@ -53,7 +52,7 @@ class Monitor:
             return []
         if not self._connected:
             return [self._absence("disconnected", arrival_s)]
-        if self._heard_s is not None and arrival_s - self._heard_s >= SILENT_AFTER_S:
+        if self._heard_s is not None and arrival_s - self._heard_s >= self.hop_s:
             return [self._absence("silent", arrival_s)]
         return []
 

@@ -26,6 +26,9 @@ def analyse_record(
         yield replace(analyse_window(window, model, backend), source=name, record=name, sequence=sequence)
 
 
+_SAME_BEAT_S = 0.1
+
+
 @dataclass(frozen=True)
 class Summary:
     report: Report
@@ -40,34 +43,42 @@ def summarise(reports: list[Report], model: Model) -> Summary:
     """Medians of what is valid, and the rhythm by the mean of the windows' probabilities. Needs one report at least."""
     valid = [r for r in reports if r.measures["hr_bpm"].valid]
     measures = {name: _median([r.measures[name] for r in reports]) for name in MEASURES}
-    if not valid:
-        measures = {name: invalid(reports[0].measures[name].why or "uncertain") for name in MEASURES}
-    beats, counted_to = 0, 0.0
-    for r in valid:
-        if r.start_s >= counted_to - 1e-6:
-            beats, counted_to = beats + (r.beats or 0), r.end_s
-    state = reports[0].state if not valid else "short" if all(r.state == "short" for r in valid) else "ok"
-    report = replace(
+    states = [r.state for r in valid or reports]
+    whole = replace(
         reports[0],
         sequence=0,
-        start_s=reports[0].start_s,
         end_s=reports[-1].end_s,
-        state=state,
+        state=max(dict.fromkeys(states), key=states.count),
         measures=measures,
-        rhythm=record_rhythm(reports, model) if valid else reports[0].rhythm,
-        quality=float(np.mean([r.quality or 0.0 for r in reports])) if valid else reports[0].quality,
-        beats=beats if valid else reports[0].beats,
-        lost_samples=sum(r.lost_samples for r in reports),
-        bridged_samples=sum(r.bridged_samples for r in reports),
+        rhythm=record_rhythm(reports, model),
+        quality=float(np.mean([r.quality or 0.0 for r in reports])) if valid else None,
+        beats=_distinct(sorted(t for r in valid for t in r.r_peaks_s)) if valid else None,
+        lost_samples=_covered([run for r in reports for run in r.missing]),
+        bridged_samples=_covered([run for r in reports if r.bridged_samples for run in r.missing]),
     )
-    return Summary(report, len(reports), len(valid))
+    return Summary(whole, len(reports), len(valid))
+
+
+def _distinct(times_s: list[float]) -> int:
+    """Beats, where windows overlap and the same one is seen twice."""
+    return sum(i == 0 or t - times_s[i - 1] > _SAME_BEAT_S for i, t in enumerate(times_s))
+
+
+def _covered(runs: list[tuple[int, int]]) -> int:
+    """Samples in the union of runs."""
+    total, end = 0, -1
+    for a, b in sorted(runs):
+        total += max(0, b - max(a, end))
+        end = max(end, b)
+    return total
 
 
 def record_rhythm(reports: list[Report], model: Model) -> Rhythm:
     """The rhythm of a record, from every window that the net saw."""
     seen = [r.rhythm.distribution for r in reports if r.rhythm.distribution]
     if not seen:
-        return Rhythm(None, None, reports[0].rhythm.why or "noise")
+        reasons = [r.rhythm.why or "noise" for r in reports]
+        return Rhythm(None, None, max(dict.fromkeys(reasons), key=reasons.count))
     return rhythm_of(np.mean(np.array(seen), axis=0), model)
 
 
@@ -77,6 +88,6 @@ def _median(values: list[Value]) -> Value:
     ]
     if not stated:
         reasons = [v.why for v in values if v.why is not None]
-        return invalid(max(set(reasons), key=reasons.count))
+        return invalid(max(dict.fromkeys(reasons), key=reasons.count))
     value, low, high = np.median(np.array(stated), axis=0)
     return Value(float(value), float(low), float(high))

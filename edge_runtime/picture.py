@@ -30,6 +30,8 @@ class Picture:
         except ImportError:
             raise UsageError("--picture needs matplotlib: pip install 'leadwire[demo]'") from None
         matplotlib.use("Agg")
+        if path.suffix.lower() != ".png":
+            raise UsageError(f"--picture {path}: give it a name that ends in .png")
         if not path.parent.is_dir():
             raise UsageError(f"--picture {path}: no folder {path.parent}; make it first")
         self.path = path
@@ -72,9 +74,10 @@ def draw(path: Path, reports: list[Report], trace: tuple[float, NDArray[np.float
         4, 1, figsize=(13, 9), layout="constrained", gridspec_kw={"height_ratios": [2.4, 1.6, 2.4, 0.8]}
     )
     last = reports[-1]
-    name = Path(last.source).name
-    figure.suptitle(f"Leadwire  -  {name}, lead {last.lead}  -  research use only, not a medical device", fontsize=10)
-    _paper(axes[0], trace, last.lead)
+    name = Path(last.source).name.replace("$", r"\$")  # or matplotlib takes it for a formula
+    lead = last.lead.replace("$", r"\$")
+    figure.suptitle(f"Leadwire  -  {name}, lead {lead}  -  research use only, not a medical device", fontsize=10)
+    _paper(axes[0], trace, lead)
     t = np.array([r.end_s for r in reports])
     _band(axes[1], t, reports, "hr_bpm", "#224466", "HR")
     axes[1].set_ylabel("bpm")

@@ -73,7 +73,7 @@ def read_record(path: Path) -> Record:
         return _read_wfdb(path.with_suffix("") if path.suffix in (".hea", ".dat", ".mat") else path)
     except OSError as error:
         raise RecordError(f"{path}: cannot be read ({error.strerror or error}); check the path") from error
-    except (ValueError, IndexError, UnicodeDecodeError, OverflowError) as error:
+    except (ValueError, IndexError, OverflowError, csv.Error) as error:
         raise RecordError(f"{path}: no record that can be read ({error}); WFDB and CSV are understood") from error
 
 
@@ -88,7 +88,7 @@ class _Signal:
     file: str
     format: int
     byte_offset: int
-    gain_per_mv: float
+    gain_per_mv: float  # 0 for what is no voltage
     baseline: int
     bits: int
     name: str
@@ -109,17 +109,21 @@ def _read_wfdb(path: Path) -> Record:
     rate = float(fields[2].split("/")[0].split("(")[0]) if len(fields) > 2 else 250.0
     samples = int(fields[3]) if len(fields) > 3 else 0
     check_rate(str(path), rate)
-    if count < 1 or len(lines) < 1 + count:
-        raise RecordError(f"{header}: declares {count} signals and describes {len(lines) - 1}; the file is damaged")
     if "/" in fields[0]:
         return _by_package(path, "a multi-segment record")
+    if count < 1 or len(lines) < 1 + count:
+        raise RecordError(f"{header}: declares {count} signals and describes {len(lines) - 1}; the file is damaged")
     signals = [_parse_signal(header, line) for line in lines[1 : 1 + count]]
     if any(s.format not in _MISSING or not s.plain for s in signals):
         return _by_package(path, "format " + "/".join(sorted({str(s.format) for s in signals})))
     by_file = {name: [s for s in signals if s.file == name] for name in {s.file for s in signals}}
+    if any(len({s.format for s in group}) > 1 for group in by_file.values()):
+        return _by_package(path, "a file of several formats")
+    if not any(s.gain_per_mv for s in signals):
+        raise RecordError(f"{header}: no signal in volts; nV, uV, mV and V are understood")
     read = {name: _read_signals(header.parent / name, group, samples) for name, group in by_file.items()}
     leads = []
-    for signal in signals:
+    for signal in (s for s in signals if s.gain_per_mv):  # a pressure beside an ECG is left out
         counts = read[signal.file][:, by_file[signal.file].index(signal)]
         missing = counts == _MISSING[signal.format]
         picovolts = 1e9 / signal.gain_per_mv
@@ -142,10 +146,11 @@ def _parse_signal(header: Path, line: str) -> _Signal:
     if Path(parts[0]).name != parts[0]:
         raise RecordError(f"{header}: its signal file {parts[0]!r} lies outside the record's folder; refused")
     gain_field = _GAIN.match(parts[2]) if len(parts) > 2 else None
+    if len(parts) > 2 and gain_field is None:
+        raise RecordError(f"{header}: cannot understand the gain {parts[2]!r}; the file is damaged")
     gain = float(gain_field[1]) if gain_field else _DEFAULT_GAIN
     unit = (gain_field[3] if gain_field else None) or "mV"
-    if unit.lower() not in _MILLIVOLTS_PER_UNIT:
-        raise RecordError(f"{header}: unit {unit!r} is no voltage; nV, uV, mV and V are understood")
+    volts = _MILLIVOLTS_PER_UNIT.get(unit.lower())
     bits = int(parts[3]) if len(parts) > 3 and int(parts[3]) > 0 else 16
     zero = int(parts[4]) if len(parts) > 4 else 0
     baseline = int(gain_field[2]) if gain_field and gain_field[2] is not None else zero
@@ -153,7 +158,7 @@ def _parse_signal(header: Path, line: str) -> _Signal:
         file=parts[0],
         format=int(form[1]),
         byte_offset=int(form[4] or 0),
-        gain_per_mv=(gain or _DEFAULT_GAIN) / _MILLIVOLTS_PER_UNIT[unit.lower()],
+        gain_per_mv=(gain or _DEFAULT_GAIN) / volts if volts else 0.0,
         baseline=baseline,
         bits=bits,
         name=parts[8].strip() if len(parts) > 8 else "ECG",
@@ -194,9 +199,10 @@ def _by_package(path: Path, what: str) -> Record:
     leads = []
     for name, unit, column in zip(whole.sig_name, whole.units, whole.p_signal.T, strict=True):
         scale = _MILLIVOLTS_PER_UNIT.get(unit.lower())
-        if scale is None:
-            raise RecordError(f"{path}: unit {unit!r} is no voltage; nV, uV, mV and V are understood")
-        leads.append(_lead_of_millivolts(name, column * scale))
+        if scale is not None:
+            leads.append(_lead_of_millivolts(name, column * scale))
+    if not leads:
+        raise RecordError(f"{path}: no signal in volts; nV, uV, mV and V are understood")
     return Record(path.name, float(whole.fs), tuple(leads))
 
 
@@ -212,7 +218,7 @@ def _lead_of_millivolts(name: str, mv: NDArray[np.float64]) -> Lead:
 
 def _read_csv(path: Path) -> Record:
     """Header, `time_s`, then leads in mV; an empty cell or `nan` is a gap, and so is a jump of the time."""
-    with path.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8-sig") as file:
         rows = csv.reader(file)
         header = [name.strip() for name in next(rows, [])]
         if len(header) < 2 or header[0].lower() != "time_s":
@@ -246,5 +252,6 @@ def _rate_of(time_s: NDArray[np.float64]) -> float:
     """Samples a second, from the runs between jumps, so that neither gaps nor rounded times move it."""
     steps = np.diff(time_s)
     regular = steps < 1.5 * np.median(steps)
-    rate = regular.sum() / steps[regular].sum()
-    return float(round(rate)) if abs(rate - round(rate)) < 2e-4 * rate and round(rate) > 0 else float(rate)
+    rate = float(regular.sum() / steps[regular].sum())
+    # Times are often rounded: a whole rate is believed where it would not have drifted by half a sample.
+    return float(round(rate)) if round(rate) > 0 and abs(rate - round(rate)) * len(time_s) < 0.5 * rate else rate

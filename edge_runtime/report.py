@@ -10,6 +10,7 @@ from typing import Any
 SCHEMA = 1
 STATES = ("disconnected", "silent", "clock", "warming_up", "gap", "lead_off", "poor_signal", "short", "ok")
 MEASURABLE = ("short", "ok")
+RHYTHMS = ("normal", "af", "other", "noisy")
 MEASURES = ("hr_bpm", "pr_ms", "qrs_ms", "qt_ms", "qtc_ms", "qtc_bazett_ms")
 
 
@@ -80,6 +81,9 @@ class Report:
     utc: str | None = None
     record: str | None = None
     latency_ms: float | None = None
+    # For summaries, where windows overlap; not in the JSON. Timeline indices of missing samples, R peaks in s.
+    missing: tuple[tuple[int, int], ...] = ()
+    r_peaks_s: tuple[float, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         return {

@@ -58,18 +58,21 @@ def run(options: RunOptions, tell: Callable[[str], None], done: Callable[[], boo
     board = board_named(options.board)
     model, backend = load_net(options.bundle, options.backend, tell)
     picture = Picture(options.picture) if options.picture else None
-    recorder = Recorder(options.record, options.port, board.name) if options.record else None
     sinks: list[Sink] = [JsonLines.open(options.out), Live(sys.stderr), *([picture] if picture else [])]
     monitor = Monitor(model, backend, options.port)
     stream = Stream(Receiver(board), monitor, picture.watch) if picture else Stream(Receiver(board), monitor)
-    on_event = recorder.event if recorder else lambda kind, arrival_s, data: None
-    session = Session(Link(options.port, board), stream, sinks, on_event, tell)
+    session = Session(Link(options.port, board), stream, sinks, tell)
     session.open()
+    recorder = Recorder(options.record, options.port, board.name, tell) if options.record else None
+    if recorder:
+        session.on_event = recorder.event
     tell(f"{options.port}, board {board.name}, {backend.name}, {model.id}. Research use only; not a medical device.")
     end = time.monotonic() + (options.seconds or float("inf"))
-    said = session.run(lambda: done() or time.monotonic() > end)
-    if recorder:
-        recorder.close()
+    try:
+        said = session.run(lambda: done() or time.monotonic() > end)
+    finally:
+        if recorder:
+            recorder.close()
     clock, frames = stream.receiver.clock.statistics, stream.receiver.parser.statistics
     tell(
         f"{said.reports} reports; {frames.good} frames, {frames.bad_checksum} bad, {clock.lost_frames} lost "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import select
 import threading
@@ -9,14 +10,15 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from edge_runtime.report import Report
 from edge_runtime.sinks import Sink
 from edge_runtime.stream import Stream
 from firmware_bridge.link import Link, LinkEvent
 
-_READ_EVERY_S = 0.02  # how long a read waits for more
+_READ_EVERY_S = 0.02  # how long the port's thread waits for a byte before it looks up
+_PUT_S, _LAST_REPORTS_S = 5.0, 60.0  # how long the end waits for slow sinks
 _INPUT_EVENTS = 4096
 _OUTPUT_REPORTS = 3600
 
@@ -32,7 +34,7 @@ class SessionStatistics:
 class Session:
     """Runs until `stop()`, or until `until` says so of a report.
 
-    on_event: sees every event before the stream does (the recorder); tell: hears of the port's troubles.
+    `on_event` sees every event before the stream does (the recorder); tell: hears of the port's and sinks' troubles.
     """
 
     def __init__(
@@ -40,17 +42,16 @@ class Session:
         link: Link,
         stream: Stream,
         sinks: Sequence[Sink],
-        on_event: Callable[[str, float, bytes], None] = lambda kind, arrival_s, data: None,
         tell: Callable[[str], None] = lambda message: None,
     ) -> None:
         self.link, self.stream, self.sinks = link, stream, sinks
         self.id = uuid.uuid4().hex[:12]
         self.statistics = SessionStatistics()
-        self._on_event, self._tell = on_event, tell
+        self.on_event: Callable[[str, float, bytes], None] = lambda kind, arrival_s, data: None
+        self._tell = tell
         self._events: queue.Queue[LinkEvent | None] = queue.Queue(_INPUT_EVENTS)
         self._reports: queue.Queue[Report | None] = queue.Queue(_OUTPUT_REPORTS)
         self._stopping = threading.Event()
-        self._zero_utc = datetime.now(UTC).timestamp() - time.monotonic()
 
     def stop(self) -> None:
         self._stopping.set()
@@ -70,8 +71,9 @@ class Session:
         finally:
             self._stopping.set()
             reader.join(5)
-            self._reports.put(None)
-            writer.join(10)
+            with contextlib.suppress(queue.Full):
+                self._reports.put(None, timeout=_PUT_S)
+            writer.join(_LAST_REPORTS_S)
             self.link.close()
         return self.statistics
 
@@ -118,11 +120,12 @@ class Session:
                     self._handle("tick", now, b"")
 
     def _handle(self, kind: str, arrival_s: float, data: bytes) -> None:
-        self._on_event(kind, arrival_s, data)
+        self.on_event(kind, arrival_s, data)
         for report in self.stream.handle(kind, arrival_s, data):
-            utc = datetime.fromtimestamp(self._zero_utc + arrival_s, UTC).isoformat(timespec="milliseconds")
-            latency_ms = (time.monotonic() - arrival_s) * 1e3
-            stamped = replace(report, session=self.id, utc=utc.replace("+00:00", "Z"), latency_ms=latency_ms)
+            age_s = time.monotonic() - arrival_s
+            # By the clock as it is set now: a Pi learns the time some while after it has started.
+            utc = (datetime.now(UTC) - timedelta(seconds=age_s)).isoformat(timespec="milliseconds")
+            stamped = replace(report, session=self.id, utc=utc.replace("+00:00", "Z"), latency_ms=age_s * 1e3)
             self.statistics.reports += 1
             try:
                 self._reports.put_nowait(stamped)
@@ -132,14 +135,25 @@ class Session:
     # ---- the sinks' thread -------------------------------------------------------------------------------------------
 
     def _write(self) -> None:
+        """No sink's trouble is another's, nor the monitor's."""
         while (report := self._reports.get()) is not None:
             for sink in self.sinks:
                 try:
                     sink.write(report)
-                except OSError as error:
+                except BrokenPipeError:  # whoever read our output has had enough
+                    self._stopping.set()
+                except Exception as error:
                     self.statistics.lost_reports += 1
-                    if self.statistics.sink_error is None:
-                        self.statistics.sink_error = str(error)
-                        self._tell(f"a report could not be written ({error}); going on, losses are counted")
+                    self._sink_failed(f"a report could not be written ({error}); going on, losses are counted")
         for sink in self.sinks:
-            sink.close()
+            try:
+                sink.close()
+            except BrokenPipeError:
+                pass
+            except Exception as error:
+                self._sink_failed(f"{type(sink).__name__} could not be finished ({error})")
+
+    def _sink_failed(self, message: str) -> None:
+        if self.statistics.sink_error != message:  # once, not once a second
+            self.statistics.sink_error = message
+            self._tell(message)

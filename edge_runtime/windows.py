@@ -38,6 +38,7 @@ class Windower:
         self._mv = np.empty(0)
         self._off = np.empty(0, np.bool_)
         self._clipped = np.empty(0, np.bool_)
+        self._begin = 0  # timeline index of the first sample that belongs to this buffer
         self._end = 0  # timeline index behind the newest sample
         self._hops = 1  # number of the next boundary
 
@@ -46,31 +47,36 @@ class Windower:
         return self._end / self._rate if self._rate else 0.0
 
     def push(self, samples: Samples) -> list[Window]:
-        """The windows that these samples complete. A boundary inside a gap of over a hop gives none."""
-        if samples.sampling_rate_hz != self._rate:
-            self.reset()
-            self._rate, self._end = samples.sampling_rate_hz, samples.index
-            self._hops = self._hop_after(samples.index)
-            size = self._size
-            self._mv, self._off, self._clipped = np.full(size, np.nan), np.zeros(size, bool), np.zeros(size, bool)
+        """The windows that these samples complete. Boundaries inside a gap of over a hop give none."""
+        if samples.sampling_rate_hz != self._rate or samples.fresh:
+            self._start(samples)
         gap = samples.index - self._end
         if gap < 0:
             raise ValueError("samples must not go back in time")
-        if gap:
+        windows: list[Window] = []
+        if gap > self.hop_s * self._rate:
             self._append(np.full(min(gap, self._size), np.nan), False, False)
             self._end = samples.index
-            if gap > self.hop_s * self._rate:
-                self._hops = self._hop_after(samples.index)
+            self._hops = self._hop_after(samples.index)
+        elif gap:
+            windows += self._fill(np.full(gap, np.nan), False, False, samples.lead)
+        return windows + self._fill(samples.millivolts, samples.lead_off, samples.clipped, samples.lead)
+
+    def _start(self, samples: Samples) -> None:
+        self._rate, self._begin, self._end = samples.sampling_rate_hz, samples.index, samples.index
+        self._hops = self._hop_after(samples.index)
+        self._mv, self._off, self._clipped = (np.full(self._size, v) for v in (np.nan, False, False))
+
+    def _fill(self, values: NDArray[np.float64], lead_off: bool, clipped: bool, lead: str) -> list[Window]:
+        """Append, stopping at each boundary on the way to cut a window there."""
         done, windows = 0, []
-        values = samples.millivolts
         while done < len(values):
-            take = min(len(values) - done, max(self._boundary(self._hops) - self._end, 0))
-            if take:
-                self._append(values[done : done + take], samples.lead_off, samples.clipped)
-                self._end += take
-                done += take
-            if self._end >= self._boundary(self._hops):
-                windows.append(self._window(samples.lead))
+            take = min(len(values) - done, self._boundary(self._hops) - self._end)
+            self._append(values[done : done + take], lead_off, clipped)
+            self._end += take
+            done += take
+            if self._end == self._boundary(self._hops):
+                windows.append(self._window(lead))
                 self._hops += 1
         return windows
 
@@ -82,7 +88,11 @@ class Windower:
         return round(hop * self.hop_s * self._rate)
 
     def _hop_after(self, index: int) -> int:
-        return int(index / (self.hop_s * self._rate)) + 1
+        """The number of the first boundary behind an index."""
+        hop = int(index / (self.hop_s * self._rate))
+        while self._boundary(hop) <= index:
+            hop += 1
+        return hop
 
     def _append(self, values: NDArray[np.float64], lead_off: bool, clipped: bool) -> None:
         n, size = len(values), self._size
@@ -95,7 +105,7 @@ class Windower:
 
     def _window(self, lead: str) -> Window:
         size = self._size
-        seen = min(self._end, size)
+        seen = min(self._end - self._begin, size)
         start = self._end - seen
         return Window(
             self._mv[size - seen :].copy(),

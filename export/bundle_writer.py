@@ -16,7 +16,7 @@ from edge_runtime.bundle import FORMAT, MANIFEST, MEASURED, ONNX, TFLITE, Bundle
 from edge_runtime.conditioning import DEFAULT as CONDITIONING
 from edge_runtime.delineation import WAVES
 from edge_runtime.errors import UsageError
-from edge_runtime.report import MEASURES
+from edge_runtime.report import MEASURES, RHYTHMS
 from edge_runtime.windows import WINDOW_S, Window
 from export.agreement import agreement, hold_to_gates
 from export.calibration import calibration_windows
@@ -24,7 +24,7 @@ from export.to_onnx import float_onnx, int8_onnx
 from export.to_tflite import tflite
 from train.config import Config
 from train.evaluate import TorchBackend, residual_range, uncalibrated
-from train.nets import RHYTHMS, Net
+from train.nets import Net
 from train.run import ALL, Run, commit
 from train.windows import GRID, SAMPLES
 
@@ -64,6 +64,7 @@ def write_bundle(run: Run, out: Path, fold: str = ALL, allow: bool = False, with
         else:
             float_path.unlink()
         manifest = _manifest(run.config, run, net, fold, calibration, scratch)
+        manifest |= {"agreement": {}, "allowed": [], "card": ""}  # known once the files have been run
         (scratch / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
         manifest["agreement"], manifest["allowed"] = _agree(run, net, load_bundle(scratch), allow)
         manifest["card"] = card(manifest)

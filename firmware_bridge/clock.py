@@ -15,12 +15,16 @@ from firmware_bridge.frames import Frame, Info, to_millivolts
 
 _TIME_WRAP_US = 1 << 32
 _SEQUENCE_WRAP = 1 << 16
+SLOWEST_HZ, FASTEST_HZ = 20.0, 20_000.0  # beyond these a stated rate is damage or malice
 _JUMP_SAMPLES = 1.5  # a step of the device's clock beyond this is a loss, even if no frame is missing
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Neighbouring samples. `index`: place of the first on the timeline; a jump from the last end is a gap."""
+    """Neighbouring samples. `index`: place of the first on the timeline; a jump from the last end is a gap.
+
+    fresh: nothing before them belongs with them, since the device restarted or became another lead or rate.
+    """
 
     index: int
     millivolts: NDArray[np.float64]
@@ -29,6 +33,7 @@ class Samples:
     arrival_s: float
     lead_off: bool = False
     clipped: bool = False
+    fresh: bool = False
 
 
 @dataclass
@@ -41,6 +46,7 @@ class ClockStatistics:
     late: int = 0
     before_info: int = 0
     restarts: int = 0
+    refused_info: int = 0
 
 
 class Clock:
@@ -57,6 +63,7 @@ class Clock:
         self._frames_missing = False  # since the last samples
         self._link_was_lost = False
         self._restarted = False
+        self._fresh = False
 
     def link_opened(self) -> None:
         """The link is new: whoever is there must say again what it is, and what is missing was not lost on the wire."""
@@ -80,14 +87,22 @@ class Clock:
         self._sample_arrival_s = frame.arrival_s
         millivolts = to_millivolts(frame.counts, self.info.picovolts_per_count, self.info.zero_count)
         lead = self.info.lead or "ECG"
-        placed = Samples(self._end, millivolts, rate, lead, frame.arrival_s, frame.lead_off, frame.clipped)
+        fresh, self._fresh = self._fresh, False
+        placed = Samples(self._end, millivolts, rate, lead, frame.arrival_s, frame.lead_off, frame.clipped, fresh)
         self._end += len(millivolts)
         return placed
 
     def _describe(self, info: Info) -> None:
-        if self.info is not None and info.boot_id != self.info.boot_id:
+        if not SLOWEST_HZ <= info.sampling_rate_hz <= FASTEST_HZ:
+            self.statistics.refused_info += 1
+            return
+        before = self.info
+        if before is not None and info.boot_id != before.boot_id:
             self.statistics.restarts += 1
             self._restarted, self._last = True, None
+        if before is not None and info != before:
+            self._fresh = True
+            self._end = round(self._end * info.sampling_rate_hz / before.sampling_rate_hz)
         self.info, self._confirmed = info, True
 
     def _in_order(self, frame: Frame) -> bool:
@@ -98,7 +113,9 @@ class Clock:
                 if ahead == 0:
                     self.statistics.duplicates += 1
                     return False
-                if ahead >= _SEQUENCE_WRAP // 2:
+                # More than half a wrap ahead is behind, unless the device's clock went on: then that much was lost.
+                step_us = ((frame.device_time_us or 0) - (self._last.device_time_us or 0)) % _TIME_WRAP_US
+                if ahead >= _SEQUENCE_WRAP // 2 and step_us >= _TIME_WRAP_US // 2:
                     self.statistics.late += 1
                     return False
                 self.statistics.lost_frames += ahead - 1

@@ -19,6 +19,7 @@ State = Literal["absent", "opening", "identifying", "streaming", "silent", "back
 EXIT_PORT = 3
 _BACK_OFF_S = (0.1, 0.2, 0.5, 1.0)
 _SILENT_AFTER_S = 2.0
+_ASK_AGAIN_S = 1.0  # a board that resets when its port is opened misses the first handshake
 _READ_SIZE = 65536
 
 _HANDSHAKE: dict[str, Callable[[], bytes]] = {
@@ -47,7 +48,7 @@ def explain(port: str, error: Exception) -> str:
     """Why a port did not open, in one line."""
     number = getattr(error, "errno", None)
     if number == errno.ENOENT:
-        return f"{port}: no such port; is the device plugged in? `leadwire doctor` lists the ports there are"
+        return f"{port}: no such port; is the device plugged in? Look into /dev/serial/by-id/"
     if number in (errno.EACCES, errno.EPERM):
         return f"{port}: no permission; join the group that owns it: sudo usermod -aG dialout $USER, then log in again"
     if number == errno.EBUSY or "exclusively lock" in str(error):
@@ -64,7 +65,7 @@ def _why_lost(error: Exception) -> str:
 
 
 class Link:
-    """One serial port with back-off. `poll` never blocks longer than it is told; nothing here is a thread."""
+    """One serial port with back-off. Reading never blocks; opening may, for as long as a write does (a second)."""
 
     def __init__(self, port: str, board: Board) -> None:
         self.port, self.board = port, board
@@ -73,6 +74,7 @@ class Link:
         self._attempt = 0
         self._next_try_s = 0.0
         self._last_data_s = 0.0
+        self._asked_s = 0.0
 
     def open(self) -> LinkEvent:
         """Open now. Raises PortError."""
@@ -83,8 +85,7 @@ class Link:
             self._back_off()
             raise PortError(explain(self.port, error)) from error
         try:
-            for word in self.board.handshake:
-                opened.write(_HANDSHAKE[word]())
+            self._shake_hands(opened)
         except (OSError, termios.error) as error:
             opened.close()
             self._back_off()
@@ -92,6 +93,11 @@ class Link:
         self._serial, self._attempt, self.state = opened, 0, "identifying"
         self._last_data_s = time.monotonic()
         return LinkEvent("opened", self._last_data_s)
+
+    def _shake_hands(self, port: serial.Serial) -> None:
+        for word in self.board.handshake:
+            port.write(_HANDSHAKE[word]())
+        self._asked_s = time.monotonic()
 
     def _back_off(self) -> None:
         self.state = "backing off"
@@ -112,6 +118,8 @@ class Link:
                 return None
         try:
             data = self._serial.read(_READ_SIZE)
+            if not data and self.state == "identifying" and time.monotonic() - self._asked_s > _ASK_AGAIN_S:
+                self._shake_hands(self._serial)
         except (OSError, termios.error, TypeError) as error:  # TypeError: pyserial, of a port closed under its feet
             self.close()
             self._back_off()

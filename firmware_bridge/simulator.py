@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import random
 import select
@@ -107,6 +108,8 @@ class _Pty:
         os.set_blocking(self.master, False)
         path = os.ttyname(slave)
         os.close(slave)  # or nobody would see the hang-up
+        if self.link.exists() and not self.link.is_symlink():
+            raise FileExistsError(errno.EEXIST, "it is there already and no link")
         fresh = self.link.with_name(f".{self.link.name}.new")
         with contextlib.suppress(FileNotFoundError):
             fresh.unlink()
@@ -161,7 +164,7 @@ def play(
         started = False
         while not started and not stop():
             for command in cable.commands(0.05):
-                if command == "hello":
+                if command in ("hello", "start"):
                     cable.send(wearable.describe(0.0))
                 started |= command == "start"
         zero = time.monotonic()

@@ -22,13 +22,13 @@ from edge_runtime.conditioning import Conditioning
 from edge_runtime.delineation import MaskGrid
 from edge_runtime.intervals import heart_rate_bpm
 from edge_runtime.library import cache_folder
-from edge_runtime.report import MEASURES
+from edge_runtime.report import MEASURES, RHYTHMS
 from edge_runtime.windows import WINDOW_S, Window
 from train.augment import EM_TRAINING_SHARE, electrode_motion
 from train.datasets.truth import Case, ludb_cases, qtdb_cases
 from train.generators import noise
 from train.generators.hearts import RATE_HZ, synthetic_window
-from train.nets import RHYTHMS, Net
+from train.nets import Net
 from train.run import ALL, Run
 
 COVERAGE = 0.90

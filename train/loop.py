@@ -20,9 +20,10 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from edge_runtime.conditioning import DEFAULT
+from edge_runtime.report import RHYTHMS
 from train.augment import Batch, augment
 from train.config import SOURCES, Stage
-from train.nets import RHYTHMS, Net
+from train.nets import Net
 from train.windows import UNKNOWN, Windows
 
 P_WAVE_WEIGHT, RHYTHM_WEIGHT = 0.1, 0.35

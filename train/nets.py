@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-RHYTHMS = ("normal", "af", "other", "noisy")
+from edge_runtime.report import RHYTHMS
 
 
 @dataclass(frozen=True)

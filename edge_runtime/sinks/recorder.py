@@ -6,8 +6,10 @@ A folder with `session.json`, `events.jsonl` and `bytes.bin`.
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from edge_runtime.backends import Backend
@@ -23,29 +25,63 @@ _VERSION = 1
 
 
 class Recorder:
-    """Called by the session's monitor thread, in the order in which the monitor sees things."""
+    """Called by the session's monitor thread, in the order in which the monitor sees things.
 
-    def __init__(self, folder: Path, source: str, board: str) -> None:
+    A disk that is full ends the recording, says so once, and never the monitoring.
+    """
+
+    def __init__(self, folder: Path, source: str, board: str, tell: Callable[[str], None]) -> None:
+        self._folder, self._tell, self._open = folder, tell, True
         try:
             folder.mkdir(parents=True)
             self._bytes = (folder / "bytes.bin").open("wb")
             self._events = (folder / "events.jsonl").open("w", encoding="utf-8")
-            (folder / "session.json").write_text(
-                json.dumps({"version": _VERSION, "source": source, "board": board}) + "\n"
-            )
+            about = {"version": _VERSION, "source": source, "board": board}
+            (folder / "session.json").write_text(json.dumps(about) + "\n")
         except FileExistsError:
             raise UsageError(f"--record {folder}: is there already; choose a new folder") from None
         except OSError as error:
             raise UsageError(f"--record {folder}: cannot be written ({error.strerror}); choose another") from error
 
     def event(self, kind: str, arrival_s: float, data: bytes = b"") -> None:
-        self._bytes.write(data)
-        # repr of a float is exact, so that a replay decides every comparison of times alike
-        self._events.write(f'["{kind}",{arrival_s!r},{len(data)}]\n')
+        if not self._open:
+            return
+        try:
+            self._bytes.write(data)
+            # repr of a float is exact, so that a replay decides every comparison of times alike
+            self._events.write(f'["{kind}",{arrival_s!r},{len(data)}]\n')
+        except OSError as error:
+            self._stop(error)
 
     def close(self) -> None:
-        self._bytes.close()
-        self._events.close()
+        if self._open:
+            self._open = False
+            try:
+                self._bytes.close()
+                self._events.close()
+            except OSError as error:
+                self._stop(error)
+
+    def _stop(self, error: OSError) -> None:
+        self._open = False
+        for file in (self._bytes, self._events):
+            with contextlib.suppress(OSError):  # what is still in a buffer does not fit either
+                file.close()
+        self._tell(f"--record {self._folder}: stopped ({error.strerror}); what was complete can be replayed")
+
+
+def _events_of(folder: Path) -> Iterator[tuple[str, float, bytes]]:
+    """The complete events; what a kill or a full disk cut short ends them."""
+    with (folder / "events.jsonl").open(encoding="utf-8") as events, (folder / "bytes.bin").open("rb") as data:
+        left = os.fstat(data.fileno()).st_size
+        for line in events:
+            if not line.endswith("\n"):
+                return
+            kind, arrival_s, size = json.loads(line)
+            if not 0 <= size <= left:
+                return
+            left -= size
+            yield str(kind), float(arrival_s), data.read(size)
 
 
 def replay(folder: Path, model: Model, backend: Backend) -> Iterator[Report]:
@@ -55,13 +91,8 @@ def replay(folder: Path, model: Model, backend: Backend) -> Iterator[Report]:
         board, source = BOARDS[said["board"]], str(said["source"])
         if said["version"] != _VERSION:
             raise RecordError(f"{folder}: recorded by version {said['version']}; this one reads {_VERSION}")
-        with (folder / "events.jsonl").open(encoding="utf-8") as events, (folder / "bytes.bin").open("rb") as data:
-            stream = Stream(Receiver(board), Monitor(model, backend, source))
-            for line in events:
-                kind, arrival_s, size = json.loads(line)
-                content = data.read(size)
-                if len(content) < size:
-                    return  # it was cut short by a kill: what was complete has been replayed
-                yield from stream.handle(kind, arrival_s, content)
+        stream = Stream(Receiver(board), Monitor(model, backend, source))
+        for event in _events_of(folder):
+            yield from stream.handle(*event)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RecordError(f"{folder}: no recorded session ({error}); `leadwire run --record DIR` makes one") from error

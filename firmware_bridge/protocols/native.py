@@ -108,18 +108,23 @@ class NativeParser:
     def __init__(self) -> None:
         self.statistics = FrameStatistics()
         self._pending = bytearray()
+        self._skipping = False  # up to the next delimiter, whatever the chunks
 
     def reset(self) -> None:
         """Forget a frame that was begun: the link was lost."""
         self.statistics.resynchronised_bytes += len(self._pending)
         self._pending.clear()
+        self._skipping = False
 
     def feed(self, data: bytes, arrival_s: float) -> list[Frame]:
         self._pending += data
         *whole, rest = bytes(self._pending).split(b"\0")
-        if len(rest) > LONGEST_FRAME:  # no delimiter for longer than any frame: this is not our protocol
+        if whole and self._skipping:
+            self.statistics.resynchronised_bytes += len(whole.pop(0)) + 1
+            self._skipping = False
+        if self._skipping or len(rest) > LONGEST_FRAME:  # no delimiter for longer than any frame: not our protocol
             self.statistics.resynchronised_bytes += len(rest)
-            rest = b""
+            rest, self._skipping = b"", True
         self._pending = bytearray(rest)
         frames = [self._decode(chunk, arrival_s) for chunk in whole if chunk]
         return [frame for frame in frames if frame is not None]

@@ -51,8 +51,14 @@ def test_a_wrong_hash_is_refused_and_named(copied: Path, name: str) -> None:
 EDITS: dict[str, Callable[[dict], object]] = {
     "bundle format 99": lambda m: m.update(format=99),
     "2400 samples are not 10 s": lambda m: m["input"].update(samples=2400),
-    "at 200 Hz": lambda m: m["conditioning"].update(sampling_rate_hz=200.0),
-    "rhythm head of 4 for 2": lambda m: m["heads"]["rhythm"].update(classes=["a", "b"]),
+    "not the conditioning's": lambda m: m["conditioning"].update(sampling_rate_hz=200.0),
+    "rhythm head of": lambda m: m["heads"]["rhythm"].update(classes=["a", "b"]),
+    "mask steps": lambda m: m["heads"]["masks"].update(sampling_rate_hz=250),
+    "a number that is none": lambda m: m["quality"].update(bias=float("nan")),
+    "quality weights": lambda m: m["quality"].update(weights=[1.0]),
+    "outside of": lambda m: m["targets"]["hr_bpm"].update(range=[5, 9]),
+    "'p_wave'": lambda m: m["heads"].pop("p_wave"),
+    "no list of what was allowed": lambda m: m.update(allowed=0),
     "masks of": lambda m: m["heads"]["masks"].update(waves=["P", "T", "QRS"]),
     "no range for qt_ms": lambda m: m["targets"].pop("qt_ms"),
     "KeyError": lambda m: m.pop("thresholds"),
@@ -70,7 +76,7 @@ def test_a_manifest_that_does_not_fit_is_refused_in_one_line(copied: Path, messa
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", "null", '{"format": 1}'])
+@pytest.mark.parametrize("text", ["", "[]", "{", "null", '{"format": 1}', "[" * 100_000])
 def test_what_is_no_manifest_is_refused(copied: Path, text: str) -> None:
     (copied / MANIFEST).write_text(text)
     with pytest.raises(BundleError):
@@ -80,7 +86,19 @@ def test_what_is_no_manifest_is_refused(copied: Path, text: str) -> None:
 def test_a_head_of_another_shape_is_refused(copied: Path) -> None:
     change(copied, lambda m: m["heads"]["p_wave"].update(shape=[2]))
     with pytest.raises(BundleError, match="p_wave"):
+        load_bundle(copied)
+
+
+def test_a_file_that_is_no_net_is_no_traceback(copied: Path) -> None:
+    import hashlib
+
+    for name in (TFLITE, ONNX):
+        (copied / name).write_bytes(b"garbage" * 100)
+    digest = hashlib.sha256(b"garbage" * 100).hexdigest()
+    change(copied, lambda m: [said.update(sha256=digest) for said in m["files"].values()] and None)
+    with pytest.raises(UsageError, match="onnxruntime does not work here") as caught:
         open_backend(load_bundle(copied))
+    assert "\n" not in str(caught.value)
 
 
 def test_every_back_end_gives_the_same_beats(bundle: Bundle) -> None:

@@ -152,6 +152,8 @@ BAD: list[tuple[int, str, list[str]]] = [
     (2, "write drop=SHARE", ["simulate", "--record", "{heart}", "--fault", "drop=many"]),
     (2, "the record is 34 s long", ["simulate", "--record", "{heart}", "--start", "90"]),
     (2, "cannot be made", ["simulate", "--record", "{heart}", "--link", "/none/x"]),
+    (2, "ends in .png", ["run", "--port", "/dev/none", "--picture", "{prose}.jpg"]),
+    (2, "it is there already and no link", ["simulate", "--record", "{heart}", "--link", "{prose}.hea"]),
     (4, "no recorded session", ["replay", "{prose}"]),
 ]
 
@@ -175,6 +177,36 @@ def test_bad_input_is_one_line_and_a_documented_code(
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments", [["analyse", "x", "--hop", "1e-9"], ["simulate", "--record", "x", "--start", "nan"]]
+)
+def test_a_number_out_of_range_is_refused_by_name(arguments: list[str]) -> None:
+    done = leadwire(*arguments)
+    assert done.returncode == 2
+    assert "is not between" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_port_that_is_missing_leaves_no_record_folder_behind(tmp_path: Path) -> None:
+    assert leadwire("run", "--port", "/dev/none", "--record", tmp_path / "r").returncode == 3
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_reader_that_has_had_enough_ends_the_run(heart: Path, tmp_path: Path) -> None:
+    link = tmp_path / "port"
+    simulate = [sys.executable, "-m", "edge_runtime.cli", "simulate", "--record", str(heart), "--speed", "8"]
+    with subprocess.Popen(
+        [*simulate, "--link", str(link)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as device:
+        assert device.stdout
+        device.stdout.readline()
+        piped = f"{sys.executable} -m edge_runtime.cli run --port {link} | head -1"
+        done = subprocess.run(piped, shell=True, capture_output=True, text=True, timeout=60, check=False)
+        device.terminate()
+    assert len(reports_in(done.stdout)) == 1
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody without permission")

@@ -132,8 +132,8 @@ def test_silence_is_told_from_absence_and_said_once_a_hop(fake: FakeBackend) -> 
     monitor.opened(0.0)
     for i in range(10):
         monitor.push(Samples(i * RATE, np.ones(RATE), RATE, "I", i + 1.0))
-    states = [[r.state for r in monitor.tick(10.0 + t)] for t in (0.5, 1.0, 1.9, 2.5, 3.0, 3.6)]
-    assert states == [[], [], [], ["silent"], [], ["silent"]]
+    states = [[r.state for r in monitor.tick(10.0 + t)] for t in (0.5, 1.1, 1.9, 2.2, 3.0, 3.6)]
+    assert states == [[], ["silent"], [], ["silent"], [], ["silent"]]
     assert [r.state for r in monitor.lost(14.0)] == ["disconnected"]
     assert [r.state for r in monitor.tick(15.1)] == ["disconnected"]
 

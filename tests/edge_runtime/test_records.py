@@ -109,6 +109,7 @@ BAD_HEADERS = {
     "words": "hello big world of text",
     "missing signals": "x 2 250 100\nx.dat 16 200 12 0 0 0 0 I\n",
     "no voltage": "x 1 250 100\nx.dat 16 200/mmHg 12 0 0 0 0 ABP\n",
+    "a gain that is none": "x 1 250 100\nx.dat 16 1000(0.5)/mV 12 0 0 0 0 I\n",
     "too slow": "x 1 50 100\nx.dat 16 200 12 0 0 0 0 I\n",
     "too fast": "x 1 5000 100\nx.dat 16 200 12 0 0 0 0 I\n",
     "longer than its file": "x 1 250 90000\nx.dat 16 200 12 0 0 0 0 I\n",
@@ -132,6 +133,57 @@ def test_a_lead_that_is_not_there_names_those_that_are(tmp_path: Path) -> None:
     assert record.lead("v5").name == "V5"
     with pytest.raises(RecordError, match="it has I, V5"):
         record.lead("aVR")
+
+
+def test_a_pressure_beside_an_ecg_is_left_out(tmp_path: Path) -> None:
+    two = "x 2 250 100\nx.dat 16 200/mmHg 12 0 0 0 0 ABP\nx.dat 16 200/mV 12 0 0 0 0 II\n"
+    assert [lead.name for lead in read_record(header(tmp_path, two)).leads] == ["II"]
+
+
+def test_a_clock_a_little_off_keeps_its_rate_and_loses_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("\ufefftime_s,I\n" + "".join(f"{i / 249.96:.6f},0\n" for i in range(20_000)), "utf-8")
+    record = read_record(path)
+    assert record.sampling_rate_hz == pytest.approx(249.96, rel=1e-5)
+    assert len(record.lead().counts) == 20_000
+    assert not record.lead().missing.any()
+
+
+@pytest.mark.parametrize("name", ["a" * 5000, "mitdb/2 34", "mitdb/é", "mitdb/\0", "mitdb/../x"])
+def test_a_name_that_no_record_has_is_one_line(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("LEADWIRE_DATA", str(tmp_path))
+    with pytest.raises(RecordError, match="no record"):
+        find_record(name)
+
+
+def test_a_record_is_fetched_whole_and_only_with_its_published_hash(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A fake PhysioNet: what it serves is kept in the cache once its hashes are right."""
+    import hashlib
+
+    from edge_runtime import library
+
+    head, data = b"234 1 360 4\n234.dat 16 200 12 0 0 0 0 MLII\n", b"\1\0\2\0\3\0\4\0"
+    sums = "".join(f"{hashlib.sha256(c).hexdigest()} {n}\n" for n, c in (("234.hea", head), ("234.dat", data)))
+    served = {"234.hea": head, "234.dat": b"changed!", "SHA256SUMS.txt": sums.encode()}
+    asked: list[str] = []
+
+    def get(url: str) -> bytes:
+        asked.append(url)
+        return served[url.rpartition("/")[2]]
+
+    monkeypatch.setattr(library, "_get", get)
+    monkeypatch.setenv("LEADWIRE_DATA", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    with pytest.raises(RecordError, match="its hash is not the published one"):
+        find_record("mitdb/234")
+    assert not list(tmp_path.rglob("*.dat"))
+    served["234.dat"] = data
+    assert find_record("mitdb/234").lead().counts.tolist() == [1, 2, 3, 4]
+    count = len(asked)
+    find_record("mitdb/234")
+    assert len(asked) == count, "the second time it is in the cache"
 
 
 def test_a_record_that_is_nowhere_says_where_it_was_looked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

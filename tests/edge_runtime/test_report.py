@@ -8,6 +8,7 @@ import pytest
 
 from edge_runtime.analysis import analyse_window, unmeasured
 from edge_runtime.bundle import Model
+from edge_runtime.delineation import Wave
 from edge_runtime.offline import summarise
 from edge_runtime.report import MEASURABLE, MEASURES, STATES, Report, schema
 from edge_runtime.sinks.live import live_line
@@ -131,6 +132,59 @@ def test_a_live_line_shows_ranges_and_hides_what_is_not_known() -> None:
     line = live_line(analyse_window(window(), MODEL, FakeBackend(p_wave=-5.0)))
     assert "HR 75.0 [65.0-85.0]" in line
     assert "PR --- (no_p_wave)" in line
+
+
+def test_a_flat_line_has_no_vote_on_the_rhythm() -> None:
+    flat = analyse_window(window(np.zeros(2500)), MODEL, FakeBackend(rhythm="noisy"))
+    assert said(flat)["rhythm"] == {"label": None, "probability": None, "valid": False, "why": "flat"}
+    good = analyse_window(window(), MODEL, FakeBackend())
+    assert summarise([flat, flat, flat, good], MODEL).report.rhythm.label == "normal"
+
+
+def test_a_summary_counts_each_sample_and_beat_once_however_windows_overlap() -> None:
+    from edge_runtime.offline import analyse_record
+    from edge_runtime.records import Lead, Record
+
+    waves = regular_waves(rr_s=0.8, seconds=25.0)
+    counts = np.round(1e3 * (ecg_of(waves, 250, 25.0) + np.random.default_rng(0).normal(0, 0.005, 6250))).astype(
+        np.int32
+    )
+    missing = np.zeros(6250, bool)
+    missing[3000:3004] = True
+    record = Record("r", 250.0, (Lead("I", counts, 1e6, 0, 16, missing),))
+
+    class Watching(FakeBackend):
+        """Sees the beats that the window really holds: by their R peaks."""
+
+        def __call__(self, companded: np.ndarray) -> dict:
+            t = [
+                i / 250
+                for i in range(1, 2499)
+                if companded[i] > 2.3 and companded[i - 1] < companded[i] >= companded[i + 1]
+            ]
+            beats = [s for k, s in enumerate(t) if k == 0 or s - t[k - 1] > 0.3]
+            self.waves = [Wave(1, s - 0.045, s + 0.045) for s in beats if 0.05 < s < 9.95]
+            return super().__call__(companded)
+
+    truth = sum(w.kind == 1 for w in waves)
+    for hop in (1.0, 3.0, 10.0):
+        found = summarise(list(analyse_record(record, "r", None, hop, MODEL, Watching())), MODEL).to_dict()
+        assert (found["lost_samples"], found["bridged_samples"]) == (4, 4)
+        assert abs(found["beats"] - truth) <= 1
+
+
+def test_a_summary_of_nothing_valid_keeps_noisy() -> None:
+    doubtful = replace(MODEL, quality={**MODEL.quality, "bias": -3.0})
+    gap = analyse_window(window(np.full(2500, np.nan)), doubtful, FakeBackend())
+    noisy = analyse_window(window(), doubtful, FakeBackend(rhythm="noisy"))
+    out = summarise([gap, noisy, noisy], doubtful).to_dict()
+    VALIDATOR.validate(out)
+    assert (out["state"], out["rhythm"]["label"], out["beats"]) == ("poor_signal", "noisy", None)
+
+
+@pytest.mark.parametrize("mv", [np.full(2500, 1e39), np.where(np.arange(2500) == 9, np.inf, ECG), ECG * 1e30])
+def test_absurd_voltages_are_missing_samples(mv: np.ndarray) -> None:
+    assert said(analyse_window(window(mv), MODEL, FakeBackend()))["state"] in ("gap", "ok")
 
 
 def test_a_summary_is_a_report_with_two_more_keys() -> None:

@@ -45,6 +45,23 @@ def test_a_gap_stays_a_gap() -> None:
     assert window.end_s == 11.0
 
 
+def test_a_small_gap_across_a_boundary_leaves_the_boundary_where_it_is() -> None:
+    windower = Windower()
+    windower.push(chunk(0, np.ones(1098)))
+    (window,) = windower.push(chunk(1104, np.ones(20)))
+    assert (window.start_s, window.end_s) == (1.0, 11.0)
+    assert np.isnan(window.samples_mv).sum() == 2
+
+
+def test_a_device_that_restarts_warms_up_again_with_nothing_of_before() -> None:
+    windower = Windower()
+    windower.push(chunk(0, np.ones(1500)))
+    windows = windower.push(chunk(1500, np.full(1000, 2.0), fresh=True))
+    assert [w.full for w in windows] == [False] * 9 + [True]
+    assert all((w.samples_mv == 2.0).all() for w in windows)
+    assert (windows[-1].start_s, windows[-1].end_s) == (15.0, 25.0)
+
+
 def test_an_absence_gives_no_windows_of_its_own_and_leaves_no_old_samples() -> None:
     windower = Windower()
     windower.push(chunk(0, np.ones(1000)))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -98,3 +99,28 @@ def test_a_restart_is_no_loss() -> None:
     assert back is not None
     assert back.index == 5 * SIZE + round((3.08 - 0.08) * RATE)
     assert (clock.statistics.restarts, clock.statistics.lost_samples, clock.statistics.lost_frames) == (1, 0, 0)
+
+
+def test_more_than_half_a_sequence_missing_is_a_loss_and_not_lateness() -> None:
+    clock, samples = run([frame(0), frame(40_000), frame(40_001)])
+    assert [s.index for s in samples] == [0, 200_000, 200_005]
+    assert clock.statistics.late == 0
+
+
+@pytest.mark.parametrize("rate", [(1, 1000), (4_000_000_000, 1), (19, 1)])
+def test_a_rate_that_no_board_has_is_refused(rate: tuple[int, int]) -> None:
+    clock = Clock()
+    about = Info(1, *rate, 1_000_000, 0, 16, SIZE, 0, 0, "b", "f", "I")
+    assert clock.feed(Frame(0.0, None, 0, info=about)) is None
+    assert clock.feed(frame(0)) is None
+    assert clock.statistics.refused_info == 1
+
+
+def test_another_lead_or_rate_or_boot_is_a_fresh_start_on_the_same_timeline() -> None:
+    clock, samples = run([frame(i) for i in range(100)])
+    assert [s.fresh for s in samples] == [False] * 100
+    about = Info(1, 500, 1, 1_000_000, 0, 16, SIZE, 0, 0, "b", "f", "II")
+    clock.feed(Frame(2.0, None, 0, info=about))
+    back = clock.feed(frame(100))
+    assert back is not None
+    assert (back.fresh, back.lead, back.index / back.sampling_rate_hz) == (True, "II", 2.0)

@@ -133,3 +133,13 @@ def test_an_info_without_its_strings_is_malformed() -> None:
     frame = native.cobs_encode(cut + native.crc16(cut).to_bytes(2, "little")) + b"\0"
     assert parser.feed(frame, 0.0) == []
     assert parser.statistics.malformed == 1
+
+
+@given(st.lists(st.integers(1, 900), max_size=8))
+def test_what_is_too_long_is_skipped_to_its_delimiter_in_any_chunks(cuts: list[int]) -> None:
+    stream = b"\x05" * 1300 + native.encode_samples(1, 0, [1]) + native.encode_samples(2, 4000, [2])
+    parser, got, at = native.NativeParser(), [], 0
+    for cut in [*cuts, len(stream)]:
+        got += parser.feed(stream[at : at + cut], 0.0)
+        at += cut
+    assert [f.sequence for f in got] == [2]

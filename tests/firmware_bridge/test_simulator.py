@@ -106,3 +106,11 @@ def test_a_port_that_another_has_open() -> None:
 
 def test_no_permission_names_the_group() -> None:
     assert "usermod -aG dialout" in explain("/dev/ttyUSB0", PermissionError(13, "Permission denied"))
+
+
+def test_a_file_in_the_way_of_the_link_is_left_alone(tmp_path: Path) -> None:
+    precious = tmp_path / "precious.txt"
+    precious.write_text("x")
+    with pytest.raises(FileExistsError, match="no link"):
+        play(Wearable(np.zeros(10, np.int32), INFO), precious)
+    assert precious.read_text() == "x"
