@@ -33,7 +33,8 @@ def error_table(
 ) -> dict[str, Any]:
     """Of n annotated cases, all with a truth; value is NaN where none was stated.
 
-    `mae_all` counts a refused case as the constant predictor. bias = value - truth.
+    `constant_mae` is over the stated cases too; `mae_all` and `constant_mae_all` are over all n, a refused case counted
+    as the constant predictor's. bias = value - truth.
     """
     stated = np.isfinite(value)
     if not stated.any():
@@ -54,7 +55,8 @@ def error_table(
         "coverage_ci95": bootstrap_by_patient(inside.astype(float), who),
         "width": float(np.mean((high - low)[stated])),
         "mae_all": float(everything.mean()),
-        "constant_mae": float(np.abs(constant - truth).mean()),
+        "constant_mae": float(np.abs(constant - truth)[stated].mean()),
+        "constant_mae_all": float(np.abs(constant - truth).mean()),
     }
 
 

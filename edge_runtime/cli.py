@@ -208,9 +208,9 @@ def _inspect(chosen: argparse.Namespace) -> int:
     print(f"{bundle.model.id}  (format {m['format']})\n\n{m['card']}\n")
     for name, content in bundle.files.items():
         print(f"{name:14} {len(content):8} bytes  sha256 {m['files'][name]['sha256'][:16]}...")
-    print(
-        f"commit {m['provenance']['trained_at_commit']} (trained), {m['provenance']['exported_at_commit']} (exported)"
-    )
+    made = m["provenance"]
+    trained = ", ".join(f"{stage} {commit}" for stage, commit in made["trained_at_commits"].items())
+    print(f"commits: {trained}, export {made['exported_at_commit']}")
     print(f"bridges gaps up to {m['max_bridged_ms']:g} ms")
     for name, target in m["targets"].items():
         low, high = target["range"]

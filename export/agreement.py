@@ -13,6 +13,8 @@ from edge_runtime.errors import BundleError
 from edge_runtime.windows import Window
 
 # Mean absolute difference that is let through; the measure's own unit. A rhythm may change in this share of windows.
+# A measure that only one of the two states, in more than this share of the windows where either does, is no agreement.
+ONE_SIDED_GATE = 0.05
 GATES = {"hr_bpm": 0.25, "pr_ms": 2.0, "qrs_ms": 2.0, "qt_ms": 3.0, "rhythm": 0.06}
 
 
@@ -56,6 +58,9 @@ def hold_to_gates(backend: str, found: Found, allow: bool) -> list[str]:
             over.append(f"{backend}: {name} could not be compared in any window")
         elif difference > limit:
             over.append(f"{backend}: {name} differs by {difference:g}, {limit:g} is let through")
+        one_sided, both = found[name].get("one_sided") or 0, found[name]["n"] or 0
+        if one_sided > ONE_SIDED_GATE * (one_sided + both):
+            over.append(f"{backend}: {name} is stated by only one of the two in {one_sided} windows, by both in {both}")
     if over and not allow:
         raise BundleError("; ".join(over) + ". Nothing was written; --allow writes it and says so in the manifest")
     return over

@@ -22,8 +22,9 @@ from export.agreement import agreement, hold_to_gates
 from export.calibration import calibration_windows
 from export.to_onnx import float_onnx, int8_onnx
 from export.to_tflite import tflite
+from train.augment import electrode_motion
 from train.config import Config
-from train.evaluate import TorchBackend, residual_range, uncalibrated
+from train.evaluate import TorchBackend, pooled_ranges, uncalibrated
 from train.nets import Net
 from train.run import ALL, Run, commit
 from train.windows import GRID, SAMPLES
@@ -34,15 +35,15 @@ _RUNTIME_MINIMA = {"ai-edge-litert": "1.2", "tflite-runtime": "2.14", "onnxrunti
 
 
 def calibration_of(run: Run, fold: str) -> dict[str, Any]:
-    """The run's calibration; for a fold's bundle the ranges come from the other folds' patients only."""
+    """The run's calibration; for a fold's bundle ranges and quality come from the other folds' patients only."""
     path = run.folder / "calibration.json"
     if not path.exists():
         raise UsageError(f"{path}: not there yet; run python -m train evaluate first (make bundle does)")
     calibration: dict[str, Any] = json.loads(path.read_text())
     if fold != ALL:
         others = [by for name, by in calibration["residuals_by_fold"].items() if name != fold]
-        pooled = {n: np.array([r for by in others for r in by[n]]) for n in MEASURED}
-        calibration["ranges"] = {name: residual_range(r) for name, r in pooled.items()}
+        calibration["ranges"] = pooled_ranges(others or list(calibration["residuals_by_fold"].values()))
+        calibration["quality"] = calibration["quality_without_fold"][fold]
     return calibration
 
 
@@ -149,24 +150,37 @@ def _manifest(
         "provenance": {
             "config": config.to_dict(),
             "seed": config.seed,
-            "trained_at_commit": made["commit"],
+            "trained_at_commits": run.commits(fold),
             "exported_at_commit": commit(),
             "torch": made["torch"],
+            "weights_sha256": run.digest(fold),
+            "calibration_sha256": hashlib.sha256((run.folder / "calibration.json").read_bytes()).hexdigest(),
             "parameters": sum(p.numel() for p in net.parameters()),
             "data": {
                 "synthetic": config.synthetic_windows,
-                "real": ["LUDB 1.0.1", "QTDB 1.0.0", "CinC 2017", "NSTDB em"],
+                "real": [*run.real, *(["nstdb em"] if electrode_motion((0.0, 0.1)) else [])],
             },
             "split": "trained on all subjects" if fold == ALL else f"trained on all subjects but those of fold {fold}",
         },
-        "metrics": {"out_of_fold_residual": _summary(calibration)},
+        "metrics": {"out_of_fold_residual": _summary(calibration), **_judged(run)},
     }
+
+
+def _judged(run: Run) -> dict[str, Any]:
+    """Float and int8 tables of the folds, where the accuracy benchmark has judged this run's weights."""
+    path = run.folder / "accuracy.json"
+    if not path.exists():
+        return {}
+    judged = json.loads(path.read_text())
+    if judged["weights"] != {fold: run.digest(fold) for fold in judged["weights"]}:
+        return {}
+    return {"out_of_fold": {"intervals": judged["intervals"], "rhythm": judged["rhythm"]}}
 
 
 def _summary(calibration: dict[str, Any]) -> dict[str, dict[str, float]]:
     out = {}
     for name in MEASURED:
-        r = np.array([v for by in calibration["residuals_by_fold"].values() for v in by[name]])
+        r = np.array([v for by in calibration["residuals_by_fold"].values() for _, v in by[name]])
         if len(r):
             mae, sd = float(np.abs(r).mean()), float(r.std())
             out[name] = {"mae": round(mae, 3), "bias": round(float(-r.mean()), 3), "sd": round(sd, 3), "n": len(r)}
@@ -176,10 +190,11 @@ def _summary(calibration: dict[str, Any]) -> dict[str, dict[str, float]]:
 def card(manifest: dict[str, Any]) -> str:
     """The model card, as text."""
     made, metrics = manifest["provenance"], manifest["metrics"]["out_of_fold_residual"]
+    commits = " / ".join(dict.fromkeys(made["trained_at_commits"].values()))
     lines = [
         f"{manifest['name']}: P, QRS and T masks, P-wave presence and rhythm from one ECG lead. Research use only;",
         "not a medical device.",
-        f"{made['parameters']} parameters; seed {made['seed']}; {made['split']}; commit {made['trained_at_commit']}.",
+        f"{made['parameters']} parameters; seed {made['seed']}; {made['split']}; commits {commits}.",
         f"Pretrained on {made['data']['synthetic']} synthetic windows, then {', '.join(made['data']['real'])}.",
         "Float residuals of nets that never saw the patient (by window): "
         + "; ".join(f"{n} MAE {m['mae']:g}, SD {m['sd']:g}, n {m['n']}" for n, m in metrics.items()),

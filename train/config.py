@@ -48,6 +48,7 @@ class Config:
     net: NetSpec = field(default_factory=NetSpec)
     folds: tuple[int, ...] = (0, 1, 2, 3, 4)
     records_per_set: int = 0  # 0: all; a smoke run takes the first few
+    bridging_windows: int = 600
     max_bridged_candidates_ms: tuple[float, ...] = (8, 16, 24, 32, 48, 64, 96)
 
     def to_dict(self) -> dict[str, Any]:

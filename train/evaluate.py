@@ -7,7 +7,7 @@ synthetic hearts, where the truth is exact: the longest gap that may be bridged.
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -18,12 +18,13 @@ from edge_runtime import quality
 from edge_runtime.analysis import analyse_window, read
 from edge_runtime.backends import Heads
 from edge_runtime.bundle import MEASURED, Model
-from edge_runtime.conditioning import Conditioning
+from edge_runtime.conditioning import Conditioning, condition
 from edge_runtime.delineation import MaskGrid
 from edge_runtime.intervals import heart_rate_bpm
 from edge_runtime.library import cache_folder
 from edge_runtime.report import MEASURES, RHYTHMS
 from edge_runtime.windows import WINDOW_S, Window
+from train import folds
 from train.augment import EM_TRAINING_SHARE, electrode_motion
 from train.datasets.truth import Case, ludb_cases, qtdb_cases
 from train.generators import noise
@@ -34,7 +35,7 @@ from train.run import ALL, Run
 COVERAGE = 0.90
 HARM_LIMIT_MS = 1.0
 _WIDEST = (-1e9, 1e9)
-_NOISE_DB = (24, 12, 6, 0, -6)
+_NOISE_DB = (18, 12, 6, 0, -6, -12)
 
 
 class TorchBackend:
@@ -76,57 +77,85 @@ def window_of(samples_mv: NDArray[np.float64], rate: float, lead: str) -> Window
 
 
 def signal_to_noise(
-    clean_mv: NDArray[np.float64], noise_mv: NDArray[np.float64], decibel: float
+    clean_mv: NDArray[np.float64], noise_mv: NDArray[np.float64], rate: float, decibel: float
 ) -> NDArray[np.float64]:
-    """The clean signal with noise on top at that ratio of powers (both without their mean)."""
-    scale = np.std(clean_mv) / (np.std(noise_mv) * 10 ** (decibel / 20) + 1e-12)
-    return clean_mv + scale * (noise_mv - noise_mv.mean())
+    """The clean signal with noise on top, at that ratio of their powers in the band that the net sees."""
+    clean, noise_in_band = (float(condition(x, rate).std()) for x in (clean_mv, noise_mv))
+    return clean_mv + noise_mv * (clean / (noise_in_band * 10 ** (decibel / 20) + 1e-12))
 
 
-def residual_range(residuals: NDArray[np.float64]) -> tuple[float, float]:
-    """What to add to a value so that COVERAGE of the residuals (truth - value) lie inside: both tails alike."""
+def residual_range(residuals: NDArray[np.float64], patients: Sequence[str]) -> tuple[float, float]:
+    """What to add to a value so that COVERAGE of the residuals (truth - value) lie inside, both tails alike.
+
+    Each patient weighs the same, however many windows there are of one; the level has the finite-sample correction of
+    split conformal prediction for that many patients (Vovk 2005). The value itself is always inside.
+    """
     if len(residuals) == 0:
         return _WIDEST
-    # The finite-sample correction of split conformal prediction (Vovk 2005): one more than there are.
-    tail = max(0.0, (1 - COVERAGE) / 2 - (1 - COVERAGE) / 2 / (len(residuals) + 1))
-    low, high = np.quantile(residuals, (tail, 1 - tail))
-    return float(low), float(high)
+    _, inverse, counts = np.unique(np.asarray(patients), return_inverse=True, return_counts=True)
+    n = len(counts)
+    level = min(1.0, (n + 1) / n * (1 + COVERAGE) / 2)
+    order = np.argsort(residuals)
+    weight = np.cumsum(1.0 / counts[inverse[order]]) / n
+    low, high = (min(int(np.searchsorted(weight, at)), len(order) - 1) for at in (1 - level + 1e-12, level - 1e-12))
+    return min(0.0, float(residuals[order[low]])), max(0.0, float(residuals[order[high]]))
 
 
-def _residuals(cases: list[Case], backend: TorchBackend, model: Model) -> dict[str, list[float]]:
-    """truth - value of each window, by measure."""
-    found: dict[str, list[float]] = {name: [] for name in MEASURED}
+Residuals = dict[str, list[tuple[str, float]]]
+
+
+def pooled_ranges(by_fold: Sequence[Residuals]) -> dict[str, tuple[float, float]]:
+    """By measure, from the (patient, residual) pairs of some folds."""
+    out = {}
+    for name in MEASURED:
+        pairs = [(str(p), float(r)) for by in by_fold for p, r in by[name]]
+        out[name] = residual_range(np.array([r for _, r in pairs]), [p for p, _ in pairs])
+    return out
+
+
+def _residuals(cases: list[Case], backend: TorchBackend, model: Model) -> Residuals:
+    """(patient, truth - value) of each window, by measure."""
+    found: Residuals = {name: [] for name in MEASURED}
     for case in cases:
+        patient = folds.subject(case.dataset, case.record)
         for mv, truth in zip(case.windows_mv, case.window_truth, strict=True):
             report = analyse_window(window_of(mv, case.sampling_rate_hz, case.lead), model, backend)
             for name in MEASURED:
                 value, true = report.measures[name].value, truth[name]
                 if value is not None and true is not None:
-                    found[name].append(true - value)
+                    found[name].append((patient, round(true - value, 3)))
     return found
 
 
-def _quality_rows(
-    cases: list[Case], backend: TorchBackend, model: Model, rng: np.random.Generator
-) -> tuple[list[NDArray[np.float64]], list[bool]]:
-    """Features of clean and noisy windows, and whether their heart rate was within EC13 (10 % or 5 bpm)."""
+def within_ec13(bpm: float | None, truth: float) -> bool:
+    """ANSI/AAMI EC13: within 10 % or 5 bpm, whichever is more."""
+    return bpm is not None and abs(bpm - truth) <= max(5.0, 0.1 * truth)
+
+
+QualityRow = tuple[list[float], bool]
+
+
+def _quality_rows(cases: list[Case], backend: TorchBackend, model: Model, rng: np.random.Generator) -> list[QualityRow]:
+    """Features of clean and noisy windows, and whether their heart rate was right."""
     em = electrode_motion((0.0, EM_TRAINING_SHARE))
-    rows, right = [], []
+    rows = []
     for case in cases:
-        truth = case.truth["hr_bpm"]
-        if truth is None or len(case.windows_mv) != 1:
+        clean, truth, rate = case.windows_mv[0], case.window_truth[0]["hr_bpm"], case.sampling_rate_hz
+        if truth is None:
             continue
-        clean = case.windows_mv[0]
-        for decibel in (None, *rng.choice(_NOISE_DB, 2, replace=False)):
+        for decibel in (None, *rng.choice(_NOISE_DB, 4, replace=False)):
             mv = clean
             if decibel is not None:
-                mv = signal_to_noise(clean, _noise(rng, len(clean), case.sampling_rate_hz, em), float(decibel))
-            reading = read(mv, case.sampling_rate_hz, model, backend)
+                mv = signal_to_noise(clean, _noise(rng, len(clean), rate, em), rate, float(decibel))
+            reading = read(mv, rate, model, backend)
             noisy = float(reading.heads["rhythm"][RHYTHMS.index("noisy")])
-            rows.append(quality.features(reading.heads["masks"], reading.beats, noisy, reading.conditioned_mv))
-            bpm = heart_rate_bpm(reading.beats)
-            right.append(bpm is not None and abs(bpm - truth) <= max(5.0, 0.1 * truth))
-    return rows, right
+            values = quality.features(reading.heads["masks"], reading.beats, noisy, reading.conditioned_mv)
+            rows.append((values.tolist(), within_ec13(heart_rate_bpm(reading.beats), truth)))
+    return rows
+
+
+def fit_quality(rows: Sequence[QualityRow]) -> dict[str, object]:
+    return fit_logistic(np.array([x for x, _ in rows]), np.array([y for _, y in rows]))
 
 
 def _noise(
@@ -192,32 +221,26 @@ def evaluate(run: Run) -> None:
     data, few = cache_folder(), run.config.records_per_set
     cases = ludb_cases(data / "ludb", most_records=few) + qtdb_cases(data / "qtdb", most_records=few)
     rng = np.random.default_rng([run.config.seed, 5])
-    by_fold: dict[str, dict[str, list[float]]] = {}
-    rows: list[NDArray[np.float64]] = []
-    right: list[bool] = []
-    for fold in tqdm(run.config.folds, desc="folds"):
-        backend = TorchBackend(run.load("transfer", str(fold)))
-        own = [c for c in cases if c.fold == fold]
-        by_fold[str(fold)] = _residuals(own, backend, model)
-        more, said = _quality_rows([c for c in own if c.dataset == "ludb"], backend, model, rng)
-        rows += more
-        right += said
-    pooled = {name: np.array([r for fold in by_fold.values() for r in fold[name]]) for name in MEASURED}
-    harm = bridging_harm(
-        run,
-        TorchBackend(run.load("transfer", ALL)),
-        replace(model, max_bridged_ms=1e9),
-        20 + 2 * run.config.held_out_windows // 5,
-    )
+    by_fold: dict[str, Residuals] = {}
+    rows: dict[str, list[QualityRow]] = {}
+    for fold in tqdm([str(f) for f in run.config.folds], desc="folds"):
+        backend = TorchBackend(run.load("transfer", fold))
+        own = [c for c in cases if str(c.fold) == fold]
+        by_fold[fold] = _residuals(own, backend, model)
+        rows[fold] = _quality_rows(own, backend, model, rng)
+    every = [row for fold in rows.values() for row in fold]
+    others = {fold: [row for other, own in rows.items() if other != fold for row in own] or every for fold in rows}
+    harm = bridging_harm(run, TorchBackend(run.load("transfer", ALL)), model, run.config.bridging_windows)
     calibration = {
-        "ranges": {name: residual_range(r) for name, r in pooled.items()},
-        "residuals_by_fold": {f: {n: [round(v, 2) for v in r] for n, r in by.items()} for f, by in by_fold.items()},
-        "quality": fit_logistic(np.array(rows), np.array(right)),
-        "quality_windows": len(rows),
-        "quality_base_rate": float(np.mean(right)),
+        "ranges": pooled_ranges(list(by_fold.values())),
+        "residuals_by_fold": by_fold,
+        "quality": fit_quality(every),
+        "quality_without_fold": {fold: fit_quality(own) for fold, own in others.items()},
+        "quality_windows": len(every),
+        "quality_base_rate": float(np.mean([y for _, y in every])),
         "bridging_harm_ms": harm,
         "max_bridged_ms": longest_bridged_ms(harm),
     }
     path = run.folder / "calibration.json"
-    path.write_text(json.dumps(calibration, indent=1) + "\n")
+    path.write_text(json.dumps(calibration) + "\n")
     print(f"{path}: ranges {calibration['ranges']}, bridge up to {calibration['max_bridged_ms']:g} ms")

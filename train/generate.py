@@ -50,7 +50,9 @@ def synthetic_windows(seed: int, count: int, first: int = 0, cache: Path | None 
 
 
 def write_wfdb(window: SyntheticWindow, name: str, folder: Path) -> None:
-    """One window as a WFDB record (format 16, a microvolt a count), its exact fiducials as `( p )` annotations (`atr`).
+    """One window as a WFDB record (format 16, a microvolt a count) with its onsets and offsets as `( p )` (`atr`).
+
+    The middle symbol stands halfway between onset and offset, not on the peak.
 
     An annotation stands on the nearest sample; two of them on one sample is more than WFDB can hold, so of waves that
     touch the later one's onset moves on by a sample.

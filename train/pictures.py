@@ -31,7 +31,8 @@ def contact_sheet(windows: Windows, path: Path, count: int = 24, seconds: float 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(count // 3, 3, figsize=(18, 1.6 * count // 3), layout="constrained")
+    rows = -(-count // 3)
+    figure, axes = plt.subplots(rows, 3, figsize=(18, 1.6 * rows + 0.6), squeeze=False, layout="constrained")
     t = np.arange(windows.signal_uv.shape[1]) / 250.0
     mask_t = (np.arange(GRID.length) - GRID.margin) / GRID.sampling_rate_hz
     for i, ax in enumerate(axes.flat[: len(windows)]):

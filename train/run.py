@@ -112,6 +112,10 @@ class Run:
         np.savez(part, **weights, **{_COMMIT: np.array(made_at)})
         part.replace(path)
 
+    def digest(self, fold: str = ALL) -> str:
+        """sha256 of a fold's final weights."""
+        return hashlib.sha256(self.weights_path("transfer", fold).read_bytes()).hexdigest()
+
     def commits(self, fold: str = ALL) -> dict[str, str]:
         """Stage to the commit that its weights were made at."""
         found = {}

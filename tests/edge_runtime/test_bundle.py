@@ -32,7 +32,9 @@ def test_the_default_bundle_is_whole_and_names_its_making(bundle: Bundle) -> Non
     m = bundle.manifest
     assert set(bundle.files) == {TFLITE, ONNX}
     assert m["allowed"] == [], "the shipped bundle passed every gate"
-    assert m["provenance"]["trained_at_commit"] not in ("", "unknown")
+    commits = m["provenance"]["trained_at_commits"]
+    assert set(commits) == {"pretrain", "regress", "transfer"}
+    assert not any(c in ("", "unknown") or c.endswith("+") for c in commits.values()), "made by code that was committed"
     assert m["provenance"]["config"]["name"] == "default"
     assert m["provenance"]["parameters"] <= 100_000
     assert bundle.model.max_bridged_ms >= 24

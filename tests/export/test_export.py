@@ -121,6 +121,8 @@ def test_agreement_counts_what_only_one_of_the_two_states() -> None:
         hold_to_gates("x", found, allow=False)
     over = hold_to_gates("x", found, allow=True)
     assert any("pr_ms could not be compared" in line for line in over)
+    rare = {**found, "pr_ms": {"mean_abs": 0.0, "max_abs": 0.0, "n": 1, "one_sided": 99}}
+    assert any("by only one of the two in 99" in line for line in hold_to_gates("x", rare, allow=True))
     same = agreement(FakeBackend(), FakeBackend(), model_that_states_all(), windows)
     assert hold_to_gates("x", same, allow=False) == []
     assert all(same[name]["mean_abs"] == 0 for name in GATES)

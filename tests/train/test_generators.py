@@ -33,21 +33,31 @@ def test_a_wave_touches_no_sample_outside_its_onset_and_offset() -> None:
     assert x[0] == 1.0, "a wave that was begun before the window goes on in it"
 
 
-def test_without_noise_the_fiducials_are_where_the_signal_leaves_the_baseline(monkeypatch: pytest.MonkeyPatch) -> None:
-    from train.generators import hearts, noise
+def test_each_fiducial_is_where_its_wave_leaves_and_meets_the_baseline() -> None:
+    """Each beat alone, without ST level and U wave: the first and last sample that is not zero, against the label."""
+    from dataclasses import replace
 
-    monkeypatch.setattr(noise, "residual", lambda rng, n, rate: np.zeros(n))
-    monkeypatch.setattr(hearts, "rhythm", rhythms.sinus)
-    for seed in range(40):
-        window = synthetic_window(np.random.default_rng(seed))
-        t = np.arange(len(window.samples_mv)) / RATE_HZ
-        silent = t > 0.9  # before that the ST segment of a beat may stand whose QRS was before the window
-        for w in window.waves:
-            end = w.offset_s + (0.2 if w.kind == T else 0.0)  # a U wave is behind some T waves
-            silent[(t >= w.onset_s - 1e-9) & (t <= end)] = False
-        for qrs in (w for w in window.waves if w.kind == QRS):  # the ST segment has no mask
-            silent[(t > qrs.onset_s) & (t < qrs.onset_s + 0.66)] = False
-        assert np.abs(window.samples_mv[silent]).max(initial=0.0) < 1e-9
+    from train.generators.hearts import _draw_beat
+    from train.generators.rhythms import Beat
+
+    step = 1 / RATE_HZ
+    for seed in range(150):
+        rng = np.random.default_rng(seed)
+        shape = replace(morphology(rng, wide=seed % 3 == 0), st_mv=0.0, u_mv=0.0)
+        for beat, kinds in ((Beat(1.0, None), {P}), (Beat(None, 1.2, 0.42), {QRS, T})):
+            x = np.zeros(1500)
+            waves = {w.kind: w for w in _draw_beat(rng, x, beat, shape, 1.0)}
+            assert set(waves) == kinds
+            where = np.flatnonzero(np.abs(x) > 1e-7) / RATE_HZ
+            first, last = min(waves.values(), key=lambda w: w.onset_s), max(waves.values(), key=lambda w: w.offset_s)
+            assert first.onset_s <= where.min() <= first.onset_s + 4 * step
+            assert last.offset_s - 4 * step <= where.max() <= last.offset_s
+            if T in waves and waves[T].onset_s > waves[QRS].offset_s + 4 * step:  # a pause of zeros between the two
+                t = np.arange(1500) / RATE_HZ
+                pause = (t > waves[QRS].offset_s) & (t < waves[T].onset_s)
+                assert np.abs(x[pause]).max(initial=0.0) < 1e-9
+                assert np.abs(x[(t > waves[QRS].offset_s - 5 * step) & (t < waves[QRS].offset_s)]).max() > 0
+                assert np.abs(x[(t > waves[T].onset_s) & (t < waves[T].onset_s + 8 * step)]).max() > 0
 
 
 def test_the_same_seed_and_number_is_the_same_heart() -> None:

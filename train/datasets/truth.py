@@ -57,7 +57,8 @@ def ludb_cases(folder: Path, leads: tuple[str, ...] = JUDGED_LUDB_LEADS, most_re
         every = ludb.read(folder, record)
         marked = max(([w.peak_s for w in lead.waves if w.kind == QRS] for lead in every), key=len)
         rate = every[0].sampling_rate_hz
-        beats = np.array(sorted(marked + [k / rate for k in edges.get(record, [])]))
+        at_edges = edges[record] if record in edges else ludb_edges.edge_beats(every)
+        beats = np.array(sorted(marked + [k / rate for k in at_edges]))
         for lead in every:
             if lead.lead not in leads or not lead.waves:
                 continue
