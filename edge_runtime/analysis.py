@@ -61,9 +61,8 @@ def analyse_window(window: Window, model: Model, backend: Backend) -> Report:
     window = replace(window, samples_mv=np.where(np.abs(window.samples_mv) < ABSURD_MV, window.samples_mv, np.nan))
     missing = np.isnan(window.samples_mv)
     lost = int(missing.sum())
-    if quality.longest_run(
-        missing
-    ) > model.max_bridged_ms * 1e-3 * window.sampling_rate_hz or lost > MOST_BRIDGED_SHARE * len(missing):
+    bridgeable = model.max_bridged_ms * 1e-3 * window.sampling_rate_hz
+    if quality.longest_run(missing) > bridgeable or lost > MOST_BRIDGED_SHARE * len(missing):
         return unmeasured(window, model, "gap")
     if window.lead_off:
         return unmeasured(window, model, "lead_off")

@@ -32,7 +32,7 @@ class SessionStatistics:
 
 
 class Session:
-    """Runs until `stop()`, or until `until` says so of a report.
+    """Runs until `stop()`, or until it is told that it is done.
 
     `on_event` sees every event before the stream does (the recorder); tell: hears of the port's and sinks' troubles.
     """
@@ -95,8 +95,9 @@ class Session:
 
     def _put(self, event: LinkEvent) -> None:
         try:
-            self._events.put_nowait(event)
-        except queue.Full:  # the gap shows in the sequence numbers; here it is only counted
+            # Samples without room are a gap, which their sequence numbers show; that a link came or went has to wait.
+            self._events.put(event, block=event.kind != "data", timeout=_PUT_S)
+        except queue.Full:
             self.statistics.overrun_events += 1
 
     # ---- the monitor's thread ----------------------------------------------------------------------------------------
