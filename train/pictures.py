@@ -59,16 +59,19 @@ def learning_curves(folder: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    heads = ("masks", "p_wave", "rhythm")
+    heads = dict(zip(("masks", "p_wave", "rhythm"), _COLOURS, strict=True))
     figure, axes = plt.subplots(1, 3, figsize=(14, 3.6), layout="constrained")
     for ax, stage in zip(axes, ("pretrain", "regress", "transfer"), strict=True):
         for log in sorted(folder.glob(f"**/{stage}.log.jsonl")):
             rows = [json.loads(line) for line in log.read_text().splitlines()]
-            for head, style in zip(heads, ("-", ":", "--"), strict=True):
+            for head, colour in heads.items():
                 values = [row.get(head, 0.0) for row in rows]
                 if any(values):
-                    ax.plot([row["epoch"] for row in rows], values, style, label=f"{log.parent.name} {head}", lw=1)
+                    ax.plot([row["epoch"] for row in rows], values, color=colour, lw=1, alpha=0.7)
         ax.set(title=stage, xlabel="epoch", ylabel="training loss", yscale="log")
-    axes[-1].legend(fontsize=5, ncols=3)
+        ax.grid(alpha=0.25, which="both")
+    for head, colour in heads.items():
+        axes[-1].plot([], [], color=colour, label=head)
+    axes[-1].legend(title="a line a fold", frameon=False)
     figure.savefig(folder / "learning_curves.png", dpi=90)
     plt.close(figure)
