@@ -14,11 +14,13 @@ from edge_runtime.conditioning import compand, condition
 from edge_runtime.delineation import Beat, beats_of
 from edge_runtime.intervals import heart_rate_bpm, measure
 from edge_runtime.quality import runs_of
-from edge_runtime.report import Report, Rhythm, nothing_measured
+from edge_runtime.report import MEASURES, Report, Rhythm, invalid, nothing_measured
 from edge_runtime.windows import Window
 
 ABSURD_MV = 1e6  # a kilovolt: damage, and taken as missing
 SHORTEST_S = 0.5  # of which anything is said
+SHORTEST_INTERVALS_S = 5.0  # the net was trained and calibrated on whole windows: of less it names no interval
+SHORTEST_RHYTHM_S = 8.5
 MOST_BRIDGED_SHARE = 0.2  # of a window; each gap alone has to be within the bundle's `max_bridged_ms`
 
 
@@ -95,6 +97,11 @@ def analyse_window(window: Window, model: Model, backend: Backend) -> Report:
         p_waves=_sigmoid(float(reading.heads["p_wave"][0])) >= model.thresholds["p_wave"],
         fibrillation=rhythm.label == "af",
     )
+    seconds = len(missing) / window.sampling_rate_hz
+    if seconds < SHORTEST_INTERVALS_S:
+        measures |= {name: invalid("few_beats") for name in MEASURES if name != "hr_bpm"}
+    if seconds < SHORTEST_RHYTHM_S:
+        rhythm = Rhythm(None, None, "uncertain")
     return Report(
         state="ok" if window.full else "short",
         lead=window.lead,

@@ -25,6 +25,16 @@ if TYPE_CHECKING:
 NOTICE = "Research use only; not a medical device."
 
 
+class _Version(argparse.Action):
+    """Reads the version only when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        print(f"leadwire {version('leadwire')}")
+        parser.exit()
+
+
 def _tell(message: str) -> None:
     print(f"leadwire: {message}", file=sys.stderr)
 
@@ -53,6 +63,7 @@ def _add_net(parser: argparse.ArgumentParser) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="leadwire", description=f"{__doc__.splitlines()[0]} {NOTICE}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="COMMAND")
 
     run = verbs.add_parser("run", help="monitor a wearable on a serial port", description=f"Monitor a port. {NOTICE}")
@@ -68,7 +79,9 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(command=_run)
 
     analyse = verbs.add_parser("analyse", help="reports of recordings: WFDB or CSV", description=f"Analyse. {NOTICE}")
-    analyse.add_argument("records", nargs="+", metavar="RECORD", help="a path, or DATABASE/RECORD such as mitdb/234")
+    analyse.add_argument(
+        "records", nargs="+", metavar="RECORD", help="a WFDB path, mitdb/234, or a CSV (time_s,LEAD,... in mV)"
+    )
     analyse.add_argument("--lead", help="lead name, without case (default: the first)")
     analyse.add_argument("--hop", type=_between(0.05, 3600), default=10.0, help="seconds between windows (default 10)")
     analyse.add_argument("--summary", action="store_true", help="one line a record instead of one a window")

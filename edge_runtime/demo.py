@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 from edge_runtime.errors import LeadwireError, RecordError, UsageError
@@ -26,21 +27,25 @@ def demo(folder: Path, speed: float, tell: Callable[[str], None]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"--folder {folder}: cannot be made ({error.strerror}); choose another") from error
-    reports, picture = folder / "reports.jsonl", folder / "picture.png"
+    reports = folder / "reports.jsonl"
+    picture = folder / "picture.png" if find_spec("matplotlib") else None
+    if picture is None:
+        tell("no matplotlib here, so no picture: pip install 'leadwire[demo]' brings it")
     reports.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(prefix="leadwire-demo-") as scratch:
         record = _record(Path(scratch), tell)
-        link = Path(scratch) / f"a simulated wearable that plays {Path(record).stem}"
+        link = Path(scratch) / f"{record.replace('/', '-') if record == RECORD else Path(record).stem}-simulated"
         tell(f"a simulated wearable plays {SECONDS:g} s of {record} at {speed:g} times life, with {FAULTS}")
         command = [sys.executable, "-m", "edge_runtime.cli", "simulate", "--record", record, "--link", str(link)]
-        command += ["--speed", f"{speed:g}", "--duration", f"{SECONDS:g}", "--fault", FAULTS, "--seed", "3"]
+        command += ["--speed", f"{speed:g}", "--duration", f"{SECONDS + 1:g}", "--fault", FAULTS, "--seed", "3"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as device:
             try:
                 if device.stdout is None or not device.stdout.readline():
                     raise LeadwireError(
                         f"the simulated wearable did not start: {(device.stderr or sys.stdin).read().strip()}"
                     )
-                run(RunOptions(str(link), out=str(reports), picture=picture), tell, lambda: device.poll() is not None)
+                options = RunOptions(str(link), out=str(reports), picture=picture, until_s=SECONDS)
+                run(options, tell, lambda: device.poll() is not None)
                 _, said = device.communicate(timeout=_STARTS_WITHIN_S)
             finally:
                 device.kill()
@@ -65,7 +70,7 @@ def _record(scratch: Path, tell: Callable[[str], None]) -> str:
     return str(path)
 
 
-def _conclude(reports: Path, picture: Path, ledger: str, tell: Callable[[str], None]) -> None:
+def _conclude(reports: Path, picture: Path | None, ledger: str, tell: Callable[[str], None]) -> None:
     """What was done to the runtime, and what it made of it."""
     rows = [json.loads(line) for line in reports.read_text().splitlines()]
     done = json.loads(ledger.splitlines()[-1])
@@ -74,12 +79,12 @@ def _conclude(reports: Path, picture: Path, ledger: str, tell: Callable[[str], N
         states[row["state"]] = states.get(row["state"], 0) + 1
     invented = sum(row["state"] not in MEASURABLE and row["hr_bpm"]["value"] is not None for row in rows)
     tell(
-        f"the device lost {done['dropped_frames']} of {done['frames']} frames, was unplugged {len(done['unplugged'])} "
-        f"time and had its electrodes off {len(done['lead_off'])} time"
+        f"the device lost {done['dropped_frames']} of {done['frames']} frames (some while unplugged), was unplugged "
+        f"{len(done['unplugged'])} time and had its electrodes off {len(done['lead_off'])} time"
     )
     tell(f"{len(rows)} reports: " + ", ".join(f"{count} {state}" for state, count in states.items()))
     tell(
         f"{invented} values were stated without a signal; "
         f"{sum(r['bridged_samples'] > 0 for r in rows)} windows bridged lost frames"
     )
-    tell(f"reports in {reports}, the picture in {picture}")
+    tell(f"reports in {reports}" + (f", the picture in {picture}" if picture else ""))

@@ -30,6 +30,11 @@ class Monitor:
         self._heard_s: float | None = None  # arrival of the last samples, or of the link's opening
         self._said_s: float | None = None  # arrival time of the last report
 
+    @property
+    def end_s(self) -> float:
+        """How far the timeline has come."""
+        return self._windower.end_s
+
     def opened(self, arrival_s: float) -> list[Report]:
         self._connected, self._heard_s = True, arrival_s
         return []

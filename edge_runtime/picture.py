@@ -139,7 +139,8 @@ def _ribbon(ax: Any, reports: list[Report]) -> None:
     ends = [r.end_s for r in reports]
     for i, (end, label) in enumerate(zip(ends, labels, strict=True)):
         absent = label in ("disconnected", "silent") and i + 1 < len(ends)  # it lasts until something is heard again
-        ax.axvspan(end if absent else end - 1.0, ends[i + 1] - 1.0 if absent else end, color=_RIBBON[label], lw=0)
+        start = (ends[i - 1] if i else end) if absent else end - 1.0
+        ax.axvspan(start, ends[i + 1] - 1.0 if absent else end, color=_RIBBON[label], lw=0)
     from matplotlib.patches import Patch
 
     shown = [label for label in _RIBBON if label in labels]

@@ -207,10 +207,14 @@ def _by_package(path: Path, what: str) -> Record:
 
 
 def _lead_of_millivolts(name: str, mv: NDArray[np.float64]) -> Lead:
-    """A lead whose file holds voltages, at a nanovolt a count."""
+    """A lead whose file holds voltages: a nanovolt a count; coarser, or with an offset, where that would overflow."""
     missing = ~np.isfinite(mv)
-    counts = np.where(missing, 0, np.clip(np.nan_to_num(mv) * 1e6, -(2**31) + 1, 2**31 - 1))
-    return Lead(name, np.round(counts).astype(np.int32), 1000.0, 0, 32, missing)
+    present = mv[~missing]
+    low, high = (float(present.min()), float(present.max())) if len(present) else (0.0, 0.0)
+    picovolts = max(1000.0, float(np.ceil((high - low) * 1e9 / 2**31)))
+    zero = -round((low + high) / 2 * 1e9 / picovolts) if max(-low, high) * 1e9 / picovolts >= 2**31 else 0
+    counts = np.round(np.where(missing, 0.0, mv) * (1e9 / picovolts)) + np.where(missing, 0, zero)
+    return Lead(name, counts.astype(np.int32), picovolts, zero, 32, missing)
 
 
 # ---- CSV ------------------------------------------------------------------------------------------------------------

@@ -26,7 +26,10 @@ from firmware_bridge.receiver import Receiver
 
 @dataclass(frozen=True)
 class RunOptions:
-    """As on the command line. out: a file or `-`; record: a new folder; seconds: None for as long as it is let."""
+    """As on the command line. out: a file or `-`; record: a new folder; seconds: None for as long as it is let.
+
+    until_s: stop when the device's timeline has come so far.
+    """
 
     port: str
     board: str = "native"
@@ -36,6 +39,7 @@ class RunOptions:
     seconds: float | None = None
     bundle: Path | None = None
     backend: str | None = None
+    until_s: float | None = None
 
 
 def board_named(name: str) -> Board:
@@ -68,8 +72,9 @@ def run(options: RunOptions, tell: Callable[[str], None], done: Callable[[], boo
         session.on_event = recorder.event
     tell(f"{options.port}, board {board.name}, {backend.name}, {model.id}. Research use only; not a medical device.")
     end = time.monotonic() + (options.seconds or float("inf"))
+    until_s = options.until_s or float("inf")
     try:
-        said = session.run(lambda: done() or time.monotonic() > end)
+        said = session.run(lambda: done() or time.monotonic() > end or monitor.end_s >= until_s)
     finally:
         if recorder:
             recorder.close()

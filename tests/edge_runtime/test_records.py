@@ -149,6 +149,17 @@ def test_a_clock_a_little_off_keeps_its_rate_and_loses_nothing(tmp_path: Path) -
     assert not record.lead().missing.any()
 
 
+@pytest.mark.parametrize("offset", [0.0, 300.0, 1e5, 1e9])
+def test_a_huge_offset_keeps_the_signal_and_an_infinite_cell_is_a_gap(tmp_path: Path, offset: float) -> None:
+    path, x = tmp_path / "a.csv", np.sin(np.arange(500) / 20)
+    cells = [f"{offset + v:.4f}" for v in x]
+    cells[9] = "inf"
+    path.write_text("time_s,I\n" + "".join(f"{i / 250},{cell}\n" for i, cell in enumerate(cells)))
+    mv = read_record(path).lead().millivolts
+    assert np.isnan(mv[9])
+    assert np.nanmax(np.abs(mv - offset - x)) < 2e-4
+
+
 @pytest.mark.parametrize("name", ["a" * 5000, "mitdb/2 34", "mitdb/é", "mitdb/\0", "mitdb/../x"])
 def test_a_name_that_no_record_has_is_one_line(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("LEADWIRE_DATA", str(tmp_path))

@@ -128,6 +128,18 @@ def test_a_short_recording_gives_one_report(seconds: float) -> None:
         assert not report.measures["hr_bpm"].valid
 
 
+def test_of_a_short_recording_only_what_was_calibrated_is_said() -> None:
+    def of(seconds: float) -> dict:
+        mv = ECG[: round(seconds * 250)]
+        return said(analyse_window(Window(mv, 250.0, 0.0, seconds, "I", full=False), MODEL, FakeBackend()))
+
+    assert of(4.0)["hr_bpm"]["valid"]
+    assert of(4.0)["qt_ms"]["why"] == "few_beats"
+    assert of(7.0)["qt_ms"]["valid"]
+    assert of(7.0)["rhythm"]["why"] == "uncertain"
+    assert of(9.0)["rhythm"]["valid"], "CinC 2017 has records of 9 s"
+
+
 def test_a_live_line_shows_ranges_and_hides_what_is_not_known() -> None:
     line = live_line(analyse_window(window(), MODEL, FakeBackend(p_wave=-5.0)))
     assert "HR 75.0 [65.0-85.0]" in line
