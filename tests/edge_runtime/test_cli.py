@@ -92,7 +92,7 @@ def test_run_and_analyse_agree_through_a_real_pty(heart: Path, tmp_path: Path) -
         assert device.stdout
         assert device.stdout.readline().strip() == str(link)
         out = tmp_path / "out.jsonl"
-        done = leadwire("run", "--port", link, "--out", out, "--record", kept, "--for", "6")
+        done = leadwire("run", "--port", link, "--out", out, "--record", kept, "--for", "8")
         _, ledger = device.communicate(timeout=30)
     assert done.returncode == 0, done.stderr
     live = reports_in(out.read_text())
