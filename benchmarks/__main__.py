@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
-from edge_runtime.errors import LeadwireError
+from edge_runtime.errors import exit_with
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -41,8 +40,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        raise SystemExit(main(sys.argv[1:]))
-    except LeadwireError as error:
-        print(f"benchmarks: {error}", file=sys.stderr)
-        raise SystemExit(error.exit_code) from None
+    exit_with("benchmarks", main)

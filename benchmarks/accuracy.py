@@ -102,14 +102,18 @@ def _constant(cases: list[Case], case: Case, name: str) -> float:
 
 def interval_rows(cases: list[Case], fold: int, bundle: Bundle, backends: dict[str, Backend]) -> list[Row]:
     rows = []
-    for case in (c for c in cases if c.fold == fold):
+    own = [c for c in cases if c.fold == fold]
+    # By data set, not by case: the other folds' cases are the same for all of this one's.
+    constants = {
+        (c.dataset, name): _constant(cases, c, name) for c in {c.dataset: c for c in own}.values() for name in MEASURED
+    }
+    for case in own:
         for arithmetic, backend in backends.items():
             for name, (value, low, high, why) in judge(case, bundle.model, backend).items():
                 truth = true_value(case, name)
                 if truth is not None:
-                    constant = _constant(cases, case, name)
                     place = (case.dataset, case.record, case.lead, case.fold, arithmetic, name)
-                    rows.append(Row(*place, truth, constant, value, low, high, why))
+                    rows.append(Row(*place, truth, constants[case.dataset, name], value, low, high, why))
     return rows
 
 

@@ -13,7 +13,7 @@ from edge_runtime.bundle import Model
 from edge_runtime.conditioning import compand, condition
 from edge_runtime.delineation import Beat, beats_of
 from edge_runtime.intervals import heart_rate_bpm, measure
-from edge_runtime.quality import runs_of
+from edge_runtime.quality import longest_run, runs_of
 from edge_runtime.report import MEASURES, Report, Rhythm, invalid, nothing_measured
 from edge_runtime.windows import Window
 
@@ -26,8 +26,12 @@ MOST_BRIDGED_SHARE = 0.2  # of a window; each gap alone has to be within the bun
 
 @dataclass(frozen=True)
 class Reading:
-    """What the net saw in a window: conditioned_mv (n,), its heads' logits, and the beats in its masks."""
+    """What the net saw in a window.
 
+    filled_mv: (m,) raw samples, gaps bridged; conditioned_mv (n,); its heads' logits; the beats in its masks.
+    """
+
+    filled_mv: NDArray[np.float64]
     conditioned_mv: NDArray[np.float32]
     heads: Heads
     beats: list[Beat]
@@ -55,24 +59,29 @@ def read(samples_mv: NDArray[np.float64], rate: float, model: Model, backend: Ba
     end_s = len(filled) / rate
     waves = [w for w in model.grid.read(heads["masks"]) if w.onset_s < end_s]
     beats = [b for b in beats_of(waves, conditioned, model.conditioning.sampling_rate_hz) if 0 <= b.r_peak_s <= end_s]
-    return Reading(conditioned, heads, beats, [(a / rate, b / rate) for a, b in gaps])
+    return Reading(filled, conditioned, heads, beats, [(a / rate, b / rate) for a, b in gaps])
 
 
 def analyse_window(window: Window, model: Model, backend: Backend) -> Report:
     """The report of a window. Never raises for what a signal may hold: it says what is wrong with it."""
     window = replace(window, samples_mv=np.where(np.abs(window.samples_mv) < ABSURD_MV, window.samples_mv, np.nan))
+    if window.sampling_rate_hz < model.conditioning.slowest_hz:
+        return unmeasured(window, model, "clock")
     missing = np.isnan(window.samples_mv)
     lost = int(missing.sum())
     bridgeable = model.max_bridged_ms * 1e-3 * window.sampling_rate_hz
-    if quality.longest_run(missing) > bridgeable or lost > MOST_BRIDGED_SHARE * len(missing):
+    if longest_run(missing) > bridgeable or lost > MOST_BRIDGED_SHARE * len(missing):
         return unmeasured(window, model, "gap")
     if window.lead_off:
         return unmeasured(window, model, "lead_off")
     if len(missing) < SHORTEST_S * window.sampling_rate_hz:
         return replace(unmeasured(window, model, "short", "few_beats"), quality=0.0, beats=0)
     reading = read(window.samples_mv, window.sampling_rate_hz, model, backend)
-    filled, _ = bridge(window.samples_mv)
-    why = "clipped" if window.clipped else quality.gate(filled, reading.conditioned_mv, window.sampling_rate_hz)
+    why = (
+        "clipped"
+        if window.clipped
+        else quality.gate(reading.filled_mv, reading.conditioned_mv, window.sampling_rate_hz)
+    )
     noisy = float(reading.heads["rhythm"][model.classes.index("noisy")])
     values = quality.features(reading.heads["masks"], reading.beats, noisy, reading.conditioned_mv)
     good = 0.0 if why else quality.probability(values, model.quality)

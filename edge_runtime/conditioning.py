@@ -30,6 +30,11 @@ class Conditioning:
     reflect_s: float = 2.5
     compand_mv: float = 0.1
 
+    @property
+    def slowest_hz(self) -> float:
+        """The lowest sampling rate that carries the band."""
+        return 2 * self.low_pass_edges_hz[1]
+
     def to_dict(self) -> dict[str, object]:
         return asdict(self)
 
@@ -92,8 +97,8 @@ def condition(samples_mv: Samples, sampling_rate_hz: float, spec: Conditioning =
     ValueError : for a rate that cannot carry the band, or samples that are not finite.
     """
     n = len(samples_mv)
-    if sampling_rate_hz < 2 * spec.low_pass_edges_hz[1]:
-        raise ValueError(f"{sampling_rate_hz:g} Hz is too slow: at least {2 * spec.low_pass_edges_hz[1]:g} Hz needed")
+    if sampling_rate_hz < spec.slowest_hz:
+        raise ValueError(f"{sampling_rate_hz:g} Hz is too slow: at least {spec.slowest_hz:g} Hz needed")
     if n < 2 or not np.isfinite(samples_mv).all():
         raise ValueError("a window to condition has at least two samples, all of them finite")
     reflected = _reflection(n, sampling_rate_hz, spec)

@@ -34,7 +34,8 @@ def find_record(name: str, download: bool = True) -> Record:
     if len(name) > _LONGEST_NAME or "\0" in name:
         raise RecordError(f"no record {name[:40]!r}...: the name is too long; check it")
     path = Path(name)
-    if path.suffix.lower() == ".csv" or Path(f"{path}.hea").exists() or path.suffix == ".hea":
+    by_its_file = path.suffix in (".hea", ".dat", ".mat") and path.with_suffix(".hea").exists()
+    if path.suffix.lower() == ".csv" or Path(f"{path}.hea").exists() or by_its_file:
         return read_record(path)
     places = [str(path)]
     database, _, inside = name.partition("/")

@@ -62,7 +62,8 @@ class Monitor:
         return []
 
     def _analyse(self, window: Window) -> Report:
-        if not window.full:
+        too_slow = window.sampling_rate_hz < self.model.conditioning.slowest_hz  # outranks that it is not full
+        if not window.full and not too_slow:
             return unmeasured(window, self.model, "warming_up")
         return analyse_window(window, self.model, self.backend)
 

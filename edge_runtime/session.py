@@ -32,7 +32,7 @@ class SessionStatistics:
 
 
 class Session:
-    """Runs until `stop()`, or until it is told that it is done.
+    """Runs until it is told that it is done, or until nobody reads its output.
 
     `on_event` sees every event before the stream does (the recorder); tell: hears of the port's and sinks' troubles.
     """
@@ -49,12 +49,9 @@ class Session:
         self.statistics = SessionStatistics()
         self.on_event: Callable[[str, float, bytes], None] = lambda kind, arrival_s, data: None
         self._tell = tell
-        self._events: queue.Queue[LinkEvent | None] = queue.Queue(_INPUT_EVENTS)
+        self._events: queue.Queue[LinkEvent] = queue.Queue(_INPUT_EVENTS)
         self._reports: queue.Queue[Report | None] = queue.Queue(_OUTPUT_REPORTS)
         self._stopping = threading.Event()
-
-    def stop(self) -> None:
-        self._stopping.set()
 
     def open(self) -> None:
         """Open the port for the first time. Raises PortError; later losses are reported and waited out."""
@@ -106,10 +103,9 @@ class Session:
         hop_s = self.stream.monitor.hop_s
         next_tick = time.monotonic() + hop_s
         while not self._stopping.is_set() and not done():
-            try:
+            event: LinkEvent | None = None
+            with contextlib.suppress(queue.Empty):
                 event = self._events.get(timeout=max(0.001, min(0.1, next_tick - time.monotonic())))
-            except queue.Empty:
-                event = None
             if event is not None:
                 if event.kind == "lost":
                     self._tell(f"{self.link.port}: lost ({event.reason}); waiting for it to come back")

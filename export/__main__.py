@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from edge_runtime.errors import LeadwireError
+from edge_runtime.errors import exit_with
 
 
 def main(arguments: list[str]) -> int:
@@ -30,8 +30,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        raise SystemExit(main(sys.argv[1:]))
-    except LeadwireError as error:
-        print(f"export: {error}", file=sys.stderr)
-        raise SystemExit(error.exit_code) from None
+    exit_with("export", main)

@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-from edge_runtime.errors import LeadwireError
+from edge_runtime.errors import exit_with
 
 # Without these glibc gives every activation back to the system and takes it again: up to half of the training time.
 _MALLOC = {
@@ -61,8 +61,4 @@ def main(arguments: list[str]) -> int:
 if __name__ == "__main__":
     if any(os.environ.get(k) != v for k, v in _MALLOC.items()):
         os.execve(sys.executable, [sys.executable, "-m", "train", *sys.argv[1:]], {**os.environ, **_MALLOC})
-    try:
-        raise SystemExit(main(sys.argv[1:]))
-    except LeadwireError as error:
-        print(f"train: {error}", file=sys.stderr)
-        raise SystemExit(error.exit_code) from None
+    exit_with("train", main)

@@ -41,16 +41,17 @@ def fingerprint() -> str:
 
 def commit() -> str:
     """The checkout's commit, with `+` where there are changes on top of it."""
+
+    def git(*words: str) -> str:
+        root = Path(__file__).parent.parent
+        return subprocess.run(["git", *words], capture_output=True, text=True, check=True, cwd=root).stdout.strip()
+
     try:
-        ask = {"capture_output": True, "text": True, "check": True, "cwd": Path(__file__).parent}
-        head = subprocess.run(["git", "rev-parse", "--short=7", "HEAD"], **ask).stdout.strip()  # type: ignore[call-overload]
-        dirty = subprocess.run(
-            ["git", "status", "--porcelain", "--untracked-files=no", "--", "train", "export", "edge_runtime/*.py"],
-            **{**ask, "cwd": Path(__file__).parent.parent},  # type: ignore[call-overload]
-        ).stdout
+        head = git("rev-parse", "--short=7", "HEAD")
+        dirty = git("status", "--porcelain", "--untracked-files=no", "--", "train", "export", "edge_runtime/*.py")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-    return str(head + ("+" if dirty.strip() else ""))
+    return head + ("+" if dirty else "")
 
 
 @dataclass(frozen=True)

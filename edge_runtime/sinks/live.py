@@ -11,7 +11,7 @@ from edge_runtime.report import MEASURABLE, Report, Value
 _PHRASES = {
     "disconnected": "unplugged - waiting for the device to come back",
     "silent": "the device is connected and silent",
-    "clock": "measuring the device's clock",
+    "clock": "the device's sampling rate is not known, or too low",
     "warming_up": "filling the first window",
     "gap": "samples are missing from the last 10 s",
     "lead_off": "no electrodes in the last 10 s",

@@ -144,3 +144,11 @@ def test_what_was_before_never_counts_as_data_after_a_long_absence(fake: FakeBac
     monitor.push(Samples(0, mv, RATE, "I", 10.0))
     reports = monitor.push(Samples(3600 * RATE, mv[: 9 * RATE], RATE, "I", 3610.0))
     assert {r.state for r in reports} == {"gap"}
+
+
+def test_a_device_that_is_too_slow_for_an_ecg_is_said_and_crashes_nothing(fake: FakeBackend) -> None:
+    counts = np.arange(700, dtype=np.int32) % 37
+    slow = Record("slow", 50.0, (Lead("I", counts, 5e6, 0, 11, np.zeros(700, bool)),))
+    reports = reports_of(events(slow), lambda: stream_of(fake))
+    assert [r.state for r in reports] == ["clock"] * 14
+    assert fake.calls == 0

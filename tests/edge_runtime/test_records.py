@@ -135,6 +135,12 @@ def test_a_lead_that_is_not_there_names_those_that_are(tmp_path: Path) -> None:
         record.lead("aVR")
 
 
+@pytest.mark.parametrize("ending", ["", ".hea", ".dat"])
+def test_a_record_may_be_named_by_any_of_its_files(tmp_path: Path, ending: str) -> None:
+    path = header(tmp_path, "x 1 250 100\nx.dat 16 200 12 0 0 0 0 I\n")
+    assert len(find_record(f"{path}{ending}").lead().counts) == 100
+
+
 def test_a_pressure_beside_an_ecg_is_left_out(tmp_path: Path) -> None:
     two = "x 2 250 100\nx.dat 16 200/mmHg 12 0 0 0 0 ABP\nx.dat 16 200/mV 12 0 0 0 0 II\n"
     assert [lead.name for lead in read_record(header(tmp_path, two)).leads] == ["II"]
