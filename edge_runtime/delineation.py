@@ -19,7 +19,7 @@ WAVES = ("P", "QRS", "T")
 _SHORTEST_S = (0.024, 0.024, 0.040)
 _BRIDGE_S = 0.024
 _P_TO_QRS_MAX_S = 0.44  # the longest PR that is looked for
-_QRS_TO_T_END_MAX_S = 0.72
+_QRS_TO_T_END_MAX_S = 0.85  # longer than any QT that is drawn or annotated
 
 
 @dataclass(frozen=True)

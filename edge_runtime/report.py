@@ -11,6 +11,7 @@ SCHEMA = 1
 STATES = ("disconnected", "silent", "clock", "warming_up", "gap", "lead_off", "poor_signal", "short", "ok")
 MEASURABLE = ("short", "ok")
 RHYTHMS = ("normal", "af", "other", "noisy")
+FINDINGS = ("NORM", "MI", "STTC", "CD", "HYP")  # PTB-XL's superclasses: a research output
 MEASURES = ("hr_bpm", "pr_ms", "qrs_ms", "qt_ms", "qtc_ms", "qtc_bazett_ms")
 
 

@@ -22,10 +22,11 @@ _MALLOC = {
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m train", description=__doc__)
-    parser.add_argument("verb", choices=("generate", "regress", "transfer", "evaluate"))
+    parser.add_argument("verb", choices=("generate", "regress", "transfer", "evaluate", "compare"))
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where run folders live (default: runs)")
     parser.add_argument("--fold", action="append", help="only this fold (0 to 4, or all); default: every one")
+    parser.add_argument("--only", action="append", metavar="NAME", help="compare: only this candidate, and finish none")
     parser.add_argument("--threads", type=int, help="torch threads; default: all cores")
     parser.add_argument("--device", default="auto", help="cpu, cuda, or auto (default)")
     parser.add_argument("--count", type=int, default=24, help="windows that `generate` writes (default 24)")
@@ -33,12 +34,16 @@ def main(arguments: list[str]) -> int:
 
     import torch
 
+    from train.compare import compare
     from train.config import load_config
     from train.evaluate import evaluate
     from train.pictures import generate, learning_curves
     from train.run import Run, default_threads
 
     torch.set_num_threads(chosen.threads or default_threads())
+    if chosen.verb == "compare":
+        compare(chosen.config, chosen.runs, chosen.device, chosen.only)
+        return 0
     run = Run.create(load_config(chosen.config), chosen.runs)
     folds = chosen.fold or run.folds()
     if unknown := [f for f in folds if f not in run.folds()]:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from edge_runtime.errors import UsageError
-from train.nets import NetSpec
+from train.nets import INTERVALS, NetSpec
 
-SOURCES = ("synthetic", "ludb", "qtdb", "cinc2017")
+SOURCES = ("synthetic", "ludb", "qtdb", "cinc2017", "ptbxl")
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,18 @@ class Mix:
     ludb: int = 0
     qtdb: int = 0
     cinc2017: int = 0
+    ptbxl: int = 0
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Of each head's loss. 0: the head is not trained, and costs nothing."""
+
+    masks: float = 1.0
+    p_wave: float = 0.1
+    rhythm: float = 0.35
+    findings: float = 0.3
+    intervals: float = 0.05  # and with it `spread`, which is the same likelihood's scale
 
 
 @dataclass(frozen=True)
@@ -46,6 +58,8 @@ class Config:
     regress: Stage
     transfer: Stage
     net: NetSpec = field(default_factory=NetSpec)
+    weights: Weights = field(default_factory=Weights)
+    measures: tuple[str, ...] = tuple(INTERVALS)  # that the direct head is asked for
     folds: tuple[int, ...] = (0, 1, 2, 3, 4)
     records_per_set: int = 0  # 0: all; a smoke run takes the first few
     bridging_windows: int = 600

@@ -49,11 +49,7 @@ class TorchBackend:
     @torch.no_grad()
     def __call__(self, companded: NDArray[np.float32]) -> Heads:
         out = self._net(torch.from_numpy(companded)[None, None, None])
-        return {
-            "masks": out["masks"][0, :, 0].numpy(),
-            "rhythm": out["rhythm"].flatten().numpy(),
-            "p_wave": out["p_wave"].flatten().numpy(),
-        }
+        return {k: v[0, :, 0].numpy() if k == "masks" else v.flatten().numpy() for k, v in out.items()}
 
 
 def uncalibrated(net_id: str = "uncalibrated@0000000", max_bridged_ms: float = 1e9) -> Model:

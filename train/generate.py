@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from edge_runtime.delineation import QRS, P, T
 from train.generators.hearts import RATE_HZ, SyntheticWindow, synthetic_window
-from train.windows import GRID, UNKNOWN, Collector, Windows
+from train.windows import GRID, UNKNOWN, Collector, Labels, Windows, beat_table
 
 _CHUNK = 200
 _SYMBOLS = {P: "p", QRS: "N", T: "t"}
@@ -25,8 +25,9 @@ def _chunk(job: tuple[int, int, int]) -> Windows:
     for index in range(first, first + count):
         window = synthetic_window(np.random.default_rng([seed, index]))
         mask = np.round(GRID.draw(window.waves) * 255).astype(np.uint8)
-        p_wave = int(window.p_waves) if window.rhythm != "complete_block" else UNKNOWN
-        out.add(window.samples_mv, RATE_HZ, UNKNOWN, index, (mask, np.ones_like(mask)), p_wave)
+        p_wave = int(window.p_waves) if window.rhythm not in ("complete_block", "runs") else UNKNOWN
+        labels = Labels((mask, np.ones_like(mask)), beat_table(list(window.beats)), p_wave)
+        out.add(window.samples_mv, RATE_HZ, UNKNOWN, index, labels)
     return out.windows()
 
 
@@ -42,8 +43,7 @@ def synthetic_windows(seed: int, count: int, first: int = 0, cache: Path | None 
         parts = list(
             tqdm(pool.imap(_chunk, jobs), total=len(jobs), desc="synthetic", unit=f" x{_CHUNK}", mininterval=5)
         )
-    names = Windows.__dataclass_fields__
-    whole = Windows(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
+    whole = Windows(**{name: np.concatenate([getattr(p, name) for p in parts]) for name in vars(parts[0])})
     if cache is not None:
         whole.save(cache)
     return whole

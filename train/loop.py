@@ -11,6 +11,7 @@ import json
 import math
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +21,14 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from edge_runtime.conditioning import DEFAULT
+from edge_runtime.delineation import WAVES
 from edge_runtime.report import RHYTHMS
+from train import parallel
 from train.augment import Batch, augment
-from train.config import SOURCES, Stage
-from train.nets import Net
-from train.windows import UNKNOWN, Windows
-
-P_WAVE_WEIGHT, RHYTHM_WEIGHT = 0.1, 0.35
+from train.config import SOURCES, Stage, Weights
+from train.nets import INTERVALS, STEPS, Net
+from train.targets import interval_targets
+from train.windows import MOST_BEATS, UNKNOWN, Windows
 
 
 def to_input(signal_mv: Tensor) -> Tensor:
@@ -34,21 +36,32 @@ def to_input(signal_mv: Tensor) -> Tensor:
     return torch.asinh(signal_mv / DEFAULT.compand_mv)[:, None, None].contiguous(memory_format=torch.channels_last)
 
 
-def losses(out: Mapping[str, Tensor], batch: Batch, class_weights: Tensor) -> dict[str, Tensor]:
-    """Each head's loss over what is known of it; 0 where nothing is."""
-    zero = out["masks"].sum() * 0.0
-    known = batch.known
-    masks = F.binary_cross_entropy_with_logits(out["masks"][:, :, 0], batch.mask, weight=known, reduction="sum")
-    has_p = batch.p_wave != UNKNOWN
-    has_rhythm = batch.rhythm != UNKNOWN
-    p_wave = out["p_wave"].flatten()[has_p]
-    rhythm = out["rhythm"].flatten(1)[has_rhythm]
+def losses(out: Mapping[str, Tensor], batch: Batch, classes: Tensor, asked: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+    """Each head's loss as (sum, count) over what is known of it, so that parts of a batch add up to the whole.
+
+    classes: (4,) weights of the rhythms; asked: (4,) 1 for the INTERVALS that the direct head is trained on.
+    """
+    bce = F.binary_cross_entropy_with_logits
+    masks = bce(out["masks"][:, :, 0], batch.mask, weight=batch.known, reduction="sum")
+    has_p, has_rhythm, has_findings = (
+        (x != UNKNOWN).float() for x in (batch.p_wave, batch.rhythm, batch.findings[:, 0])
+    )
+    p_wave = bce(out["p_wave"].flatten(), batch.p_wave.clamp(min=0).float(), weight=has_p, reduction="sum")
+    logits, labels = out["rhythm"].flatten(1), batch.rhythm.clamp(min=0).long()
+    rhythm = F.cross_entropy(logits, labels, classes, label_smoothing=0.05, reduction="none")
+    wanted = batch.findings.clamp(min=0).float()
+    findings = bce(out["findings"].flatten(1), wanted, weight=has_findings[:, None], reduction="sum")
+    target = interval_targets(batch.beats)
+    known = (~target.isnan()).float() * asked
+    scale = out["spread"].flatten(1).clamp(-4, 3)
+    error = (out["intervals"].flatten(1) - target.nan_to_num()).abs()
+    intervals = ((error * torch.exp(-scale) + scale) * known).sum()  # Laplace's negative log likelihood
     return {
-        "masks": masks / known.sum().clamp(min=1.0),
-        "p_wave": F.binary_cross_entropy_with_logits(p_wave, batch.p_wave[has_p].float()) if has_p.any() else zero,
-        "rhythm": F.cross_entropy(rhythm, batch.rhythm[has_rhythm].long(), class_weights, label_smoothing=0.05)
-        if has_rhythm.any()
-        else zero,
+        "masks": (masks, batch.known.sum()),
+        "p_wave": (p_wave, has_p.sum()),
+        "rhythm": ((rhythm * has_rhythm).sum(), (classes[labels] * has_rhythm).sum()),
+        "findings": (findings, has_findings.sum()),
+        "intervals": (intervals, known.sum()),
     }
 
 
@@ -83,13 +96,16 @@ def batches(sources: Mapping[str, Windows], stage: Stage, rng: np.random.Generat
 
 
 def _take(windows: Windows, rows: np.ndarray) -> Batch:
-    if windows.mask is not None and windows.known is not None:
+    n = len(rows)
+    if windows.mask is not None and windows.known is not None and windows.beats is not None:
         mask = torch.from_numpy(windows.mask[rows]).float() / 255.0
         known = torch.from_numpy(windows.known[rows]).float()
+        beats = torch.from_numpy(windows.beats[rows])
     else:
-        mask = known = torch.zeros(len(rows), 3, 1280)
-    signal = torch.from_numpy(windows.signal_uv[rows]).float() * 1e-3
-    return Batch(signal, mask, known, torch.from_numpy(windows.p_wave[rows]), torch.from_numpy(windows.rhythm[rows]))
+        mask = known = torch.zeros(n, len(WAVES), STEPS)
+        beats = torch.full((n, MOST_BEATS, 4), torch.nan)
+    labels = (torch.from_numpy(x[rows]) for x in (windows.p_wave, windows.rhythm, windows.findings))
+    return Batch(torch.from_numpy(windows.signal_uv[rows]).float() * 1e-3, mask, known, beats, *labels)
 
 
 def _join(parts: list[Batch]) -> Batch:
@@ -102,74 +118,125 @@ def device_of(choice: str) -> torch.device:
     )
 
 
-def train_stage(
-    net: Net,
-    sources: Mapping[str, Windows],
-    bank: np.ndarray,
-    stage: Stage,
-    folder: Path,
-    name: str,
-    seed: int,
-    device: str = "auto",
-) -> Net:
-    """Train `net` in place from where `folder` left off; returns the mean net, in eval mode.
+@dataclass(frozen=True)
+class Task:
+    """What a stage works on. bank: (n, 2500) noise; validation: windows of patients that are not in `sources`."""
 
-    Writes `NAME.log.jsonl` (a row an epoch) and `NAME.resume.pt` while it runs.
+    sources: Mapping[str, Windows]
+    validation: Mapping[str, Windows]
+    bank: np.ndarray
+    stage: Stage
+    weights: Weights
+    measures: tuple[str, ...]
+    seed: int
+    device: str = "auto"
+
+
+def total(parts: Mapping[str, tuple[Tensor, Tensor]], weights: Weights) -> Tensor:
+    """The weighted sum of the heads' mean losses."""
+    wanted = [(w, *parts[name]) for name, w in vars(weights).items() if w]
+    return torch.stack([w * loss / count.clamp(min=1.0) for w, loss, count in wanted]).sum()
+
+
+def train_stage(net: Net, task: Task, folder: Path, name: str) -> Net:
+    """Train `net` from where `folder` left off; returns the mean net of the best epoch on validation, in eval mode.
+
+    Writes `NAME.log.jsonl` (a row an epoch) and `NAME.resume.pt` while it runs. Under `torchrun` each process takes its
+    share of every batch, and only the first writes.
     """
+    stage, seed = task.stage, task.seed
     folder.mkdir(parents=True, exist_ok=True)
     resume, log = folder / f"{name}.resume.pt", folder / f"{name}.log.jsonl"
-    where = device_of(device)
+    where = device_of(task.device)
     net.to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
     mean = copy.deepcopy(net).eval()
     optimizer = torch.optim.AdamW(net.parameters(), lr=stage.learning_rate, weight_decay=stage.weight_decay)
-    weights = class_weights(sources.get("cinc2017")).to(where)
-    noise = torch.from_numpy(bank)
+    classes = class_weights(task.sources.get("cinc2017")).to(where)
+    asked = torch.tensor([float(m in task.measures) for m in INTERVALS], device=where)
+    noise = torch.from_numpy(task.bank)
     first = step = 0
+    best: tuple[float, dict[str, Tensor]] | None = None
     if resume.exists():
         state = torch.load(resume, weights_only=True, map_location=where)
         net.load_state_dict(state["net"])
         mean.load_state_dict(state["mean"])
         optimizer.load_state_dict(state["optimizer"])
         first, step = state["epoch"], state["step"]
-    else:
+        best = (state["best_loss"], state["best"]) if state["best"] else None
+    elif parallel.rank() == 0:
         log.unlink(missing_ok=True)
     per_epoch = sum(1 for _ in range(0, sum(vars(stage.mix).values()) - stage.batch // 2, stage.batch))
-    total = max(1, per_epoch * stage.epochs)
+    steps = max(1, per_epoch * stage.epochs)
     for epoch in range(first, stage.epochs):
         rng = np.random.default_rng([seed, epoch])
         torch_rng = torch.Generator().manual_seed(seed * 1000 + epoch)
         torch.manual_seed(seed * 1000 + epoch)  # dropout's, so that a resumed run draws what an unbroken one would
         net.train()
-        sums: dict[str, float] = {}
+        sums: dict[str, list[float]] = {}
         started, seen = time.monotonic(), 0
         bar = tqdm(
-            batches(sources, stage, rng), desc=f"{name} {epoch + 1}/{stage.epochs}", total=per_epoch, mininterval=5
+            batches(task.sources, stage, rng),
+            desc=f"{name} {epoch + 1}/{stage.epochs}",
+            total=per_epoch,
+            mininterval=5,
+            disable=parallel.rank() > 0,
         )
         for batch in bar:
-            batch = augment(batch, noise, torch_rng, stage.noise, stage.warp)
-            batch = Batch(*(getattr(batch, f).to(where) for f in Batch.__dataclass_fields__))
+            seen += len(batch.signal_mv)
+            batch = parallel.share(augment(batch, noise, torch_rng, stage.noise, stage.warp)).map(lambda x: x.to(where))
             for group in optimizer.param_groups:
-                group["lr"] = stage.learning_rate * _schedule(step / total)
-            parts = losses(net(to_input(batch.signal_mv)), batch, weights)
-            loss = parts["masks"] + P_WAVE_WEIGHT * parts["p_wave"] + RHYTHM_WEIGHT * parts["rhythm"]
+                group["lr"] = stage.learning_rate * _schedule(step / steps)
+            parts = parallel.whole(losses(net(to_input(batch.signal_mv)), batch, classes, asked))
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            total(parts, task.weights).backward()
+            parallel.add_gradients(net)
             nn.utils.clip_grad_norm_(net.parameters(), 1.0)
             optimizer.step()
             step += 1
             _move_mean(mean, net, min(0.997, (1 + step) / (10 + step)))
-            seen += len(batch.signal_mv)
-            for key, value in parts.items():
-                sums[key] = sums.get(key, 0.0) + float(value.detach()) * len(batch.signal_mv)
-        row = {"epoch": epoch + 1, **{k: round(v / max(seen, 1), 5) for k, v in sums.items()}}
-        row["windows_per_s"] = round(seen / (time.monotonic() - started), 1)
-        state = {"net": net.state_dict(), "mean": mean.state_dict(), "optimizer": optimizer.state_dict()}
-        part = resume.with_suffix(".part")
-        torch.save({**state, "epoch": epoch + 1, "step": step}, part)
-        part.replace(resume)
-        with log.open("a") as file:  # after the checkpoint, so that a kill between the two does not repeat the row
-            file.write(json.dumps(row) + "\n")
+            _gather(sums, parts)
+        row = {"epoch": epoch + 1, **_means(sums), "windows_per_s": round(seen / (time.monotonic() - started), 1)}
+        if task.validation:
+            judged, loss = validate(mean, task, classes, asked, where)
+            row["validation"] = {**judged, "total": round(loss, 5)}
+            if best is None or loss < best[0]:  # a copy: the mean goes on moving
+                best = loss, {k: v.detach().clone() for k, v in mean.state_dict().items()}
+        if parallel.rank() == 0:
+            state = {"net": net.state_dict(), "mean": mean.state_dict(), "optimizer": optimizer.state_dict()}
+            kept = {"best": best[1] if best else {}, "best_loss": best[0] if best else 0.0}
+            part = resume.with_suffix(".part")
+            torch.save({**state, **kept, "epoch": epoch + 1, "step": step}, part)
+            part.replace(resume)
+            with log.open("a") as file:  # after the checkpoint, so that a kill between the two does not repeat the row
+                file.write(json.dumps(row) + "\n")
+    if best is not None:
+        mean.load_state_dict(best[1])
     return mean.cpu()
+
+
+def _gather(sums: dict[str, list[float]], parts: Mapping[str, tuple[Tensor, Tensor]]) -> None:
+    for key, (loss, count) in parts.items():
+        held = sums.setdefault(key, [0.0, 0.0])
+        held[0] += float(loss.detach())
+        held[1] += float(count)
+
+
+def _means(sums: Mapping[str, list[float]]) -> dict[str, float]:
+    return {k: round(loss / count, 5) for k, (loss, count) in sums.items() if count}
+
+
+@torch.no_grad()
+def validate(
+    net: Net, task: Task, classes: Tensor, asked: Tensor, where: torch.device
+) -> tuple[dict[str, float], float]:
+    """Each head's mean loss over the validation windows as they are, and the weighted total."""
+    sums: dict[str, list[float]] = {}
+    for windows in task.validation.values():
+        for start in range(0, len(windows), 64):
+            batch = _take(windows, np.arange(start, min(start + 64, len(windows)))).map(lambda x: x.to(where))
+            _gather(sums, losses(net(to_input(batch.signal_mv)), batch, classes, asked))
+    means = _means(sums)
+    return means, sum(w * means.get(name, 0.0) for name, w in vars(task.weights).items())
 
 
 def _schedule(done: float) -> float:

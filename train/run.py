@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,26 +16,34 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from edge_runtime.delineation import WAVES
 from edge_runtime.errors import UsageError
 from edge_runtime.library import cache_folder
+from edge_runtime.report import RHYTHMS
+from train import parallel
 from train.augment import noise_bank
 from train.config import Config, Stage, config_from
+from train.folds import FOLDS
 from train.generate import synthetic_windows
-from train.loop import train_stage
+from train.loop import Task, train_stage
 from train.nets import Net
-from train.windows import Windows, cinc2017_windows, ludb_windows, qtdb_windows
+from train.offsets import fit_offsets, shifted
+from train.windows import Windows, cinc2017_windows, ludb_windows, ptbxl_windows, qtdb_windows
 
 ALL = "all"
 STAGES = ("pretrain", "regress", "transfer")
 NOISE_BANK = 4000
+MIN_NOISE_MV = 0.02  # RMS under which a window called noisy is flat rather than noise
+REHEARSED_EPOCHS = 12  # so many epochs without seeing a synthetic heart twice
 _COMMIT = "commit"
-_MAKERS = {"ludb": ludb_windows, "qtdb": qtdb_windows, "cinc2017": cinc2017_windows}
+_MAKERS = {"ludb": ludb_windows, "qtdb": qtdb_windows, "cinc2017": cinc2017_windows, "ptbxl": ptbxl_windows}
 
 
 def fingerprint() -> str:
     """Of the code that makes windows, so that a cache of other code's windows is never taken for this one's."""
     root = Path(__file__).parent
     files = [*root.glob("generators/*.py"), *root.glob("datasets/*.py"), root / "windows.py", root / "generate.py"]
+    files += [root / "folds.py"]
     files += [root.parent / "edge_runtime" / name for name in ("conditioning.py", "delineation.py", "records.py")]
     return hashlib.sha256(b"".join(f.read_bytes() for f in sorted(files))).hexdigest()[:8]
 
@@ -56,22 +65,27 @@ def commit() -> str:
 
 @dataclass(frozen=True)
 class Run:
+    """folder: what the run leaves; cache: what can be made again."""
+
     folder: Path
     config: Config
+    cache: Path
 
     @classmethod
     def open(cls, folder: Path) -> Run:
         """An existing run. Raises UsageError where there is none."""
         try:
-            return cls(folder, config_from(json.loads((folder / "run.json").read_text())["config"], str(folder)))
+            config = config_from(json.loads((folder / "run.json").read_text())["config"], str(folder))
+            return cls(folder, config, folder / "cache")
         except (OSError, ValueError, KeyError) as error:
             raise UsageError(
                 f"{folder}: no run ({error}); make one with python -m train regress --config FILE"
             ) from error
 
     @classmethod
-    def create(cls, config: Config, parent: Path) -> Run:
-        run = cls(parent / config.name, config)
+    def create(cls, config: Config, parent: Path, cache: Path | None = None) -> Run:
+        """The run of that config under `parent`, a new one or the one that is there."""
+        run = cls(parent / config.name, config, cache or parent / config.name / "cache")
         path = run.folder / "run.json"
         if path.exists():
             if Run.open(run.folder).config != config:
@@ -126,7 +140,7 @@ class Run:
         return found
 
     def _cached(self, name: str) -> Path:
-        return self.folder / "cache" / f"{name}-{fingerprint()}.npz"
+        return self.cache / f"{name}-{fingerprint()}.npz"
 
     # ---- data, each made once a process ------------------------------------------------------------------------------
 
@@ -159,16 +173,59 @@ class Run:
         return noise_bank(self.config.seed, size)
 
     def sources(self, stage: Stage, fold: str) -> dict[str, Windows]:
-        """What a stage of a fold may train on: everything but that fold's patients."""
-        chosen = {"synthetic": self.synthetic} if stage.mix.synthetic else {}
+        """What a stage of a fold may train on: everything but that fold's patients and those that validate."""
+        chosen = {}
+        if stage.mix.synthetic:
+            chosen["synthetic"] = self.synthetic if stage is self.config.pretrain else self._rehearsed(stage, fold)
         for name in (n for n in _MAKERS if getattr(stage.mix, n)):
-            if name not in self.real:
-                raise UsageError(
-                    f"no {name} under {cache_folder()}; put it there or set LEADWIRE_DATA, or mix none of it"
-                )
-            windows = self.real[name]
-            chosen[name] = windows if fold == ALL else windows.select(windows.fold != int(fold))
+            windows = self._of_fold(name, fold)
+            chosen[name] = windows.select(~windows.validates)
         return chosen
+
+    def validation(self, stage: Stage, fold: str) -> dict[str, Windows]:
+        """What chooses the epoch: held-out hearts, or of the other folds' patients those set aside, a window a record."""
+        if stage is self.config.pretrain:
+            return {"synthetic": self.held_out}
+        chosen = {}
+        for name in (n for n in _MAKERS if getattr(stage.mix, n)):
+            windows = self._of_fold(name, fold)
+            windows = windows.select(windows.validates)
+            chosen[name] = windows.select(np.unique(windows.group, return_index=True)[1])
+        return {name: windows for name, windows in chosen.items() if len(windows)}
+
+    def _of_fold(self, name: str, fold: str) -> Windows:
+        """Of a data set, what a fold's net may know; what tests every net (PTB-XL's fold 9) is in no fold."""
+        if name not in self.real:
+            raise UsageError(f"no {name} under {cache_folder()}; put it there or set LEADWIRE_DATA, or mix none of it")
+        windows = self.real[name]
+        own = -2 if fold == ALL else int(fold)
+        return windows.select((windows.fold != own) & ((windows.fold < FOLDS) | windows.validates))
+
+    def _rehearsed(self, stage: Stage, fold: str) -> Windows:
+        """Some of the synthetic hearts, labelled as the fold's annotators would label them."""
+        count = min(len(self.synthetic), REHEARSED_EPOCHS * stage.mix.synthetic)
+        return shifted(self.synthetic.select(np.arange(count)), self.offsets(fold))
+
+    def offsets(self, fold: str) -> np.ndarray:
+        """(3, 2) s; see train.offsets. Fitted once a fold on what it may train on, and kept."""
+        path = self.place(fold) / "offsets.json"
+        if path.exists():
+            return np.array(json.loads(path.read_text())["offsets_s"])
+        sets = [self._of_fold(name, fold) for name in ("ludb", "qtdb") if name in self.real]
+        fitted = fit_offsets(self.load("pretrain"), [w.select(~w.validates) for w in sets])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rounded = [[round(float(v), 5) for v in row] for row in fitted]
+        path.write_text(json.dumps({"waves": list(WAVES), "edges": ["onset", "offset"], "offsets_s": rounded}) + "\n")
+        return np.array(rounded)
+
+    def _noise_of(self, sources: Mapping[str, Windows]) -> np.ndarray:
+        """The bank, and what the stage's own training records hold that their annotators called noise."""
+        if "cinc2017" not in sources:
+            return self.noise
+        windows = sources["cinc2017"]
+        real = windows.signal_uv[windows.rhythm == RHYTHMS.index("noisy")].astype(np.float32) * 1e-3
+        scale = real.std(1, keepdims=True)
+        return np.concatenate([self.noise, (real / scale.clip(1e-6))[scale[:, 0] > MIN_NOISE_MV]])
 
     # ---- stages ------------------------------------------------------------------------------------------------------
 
@@ -186,9 +243,21 @@ class Run:
             net = self.load("pretrain" if name == "regress" else "regress", fold)
         sources = self.sources(spec, fold)
         seed = self.config.seed * 100 + (99 if fold == ALL else int(fold))
-        mean = train_stage(net, sources, self.noise, spec, path.parent, name, seed, device)
-        self.save(mean, name, fold, made_at)
-        (path.parent / f"{name}.resume.pt").unlink(missing_ok=True)
+        task = Task(
+            sources,
+            self.validation(spec, fold),
+            self._noise_of(sources),
+            spec,
+            self.config.weights,
+            self.config.measures,
+            seed,
+            device,
+        )
+        best = train_stage(net, task, path.parent, name)
+        if parallel.rank() == 0:
+            self.save(best, name, fold, made_at)
+            (path.parent / f"{name}.resume.pt").unlink(missing_ok=True)
+        parallel.wait()
 
     def folds(self) -> list[str]:
         return [*(str(f) for f in self.config.folds), ALL]

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from train.generators.conditions import Seen
+
 TABLE = 257
 _U = np.linspace(0.0, 1.0, TABLE)
 Array = NDArray[np.float64]
@@ -19,13 +21,19 @@ Array = NDArray[np.float64]
 def bump(start: float = 0.0, end: float = 1.0, lean: float = 0.5, power: float = 2.0) -> Array:
     """A lobe on [start, end] that peaks at `lean` of the way: sin^power of a warped phase."""
     u = np.clip((_U - start) / (end - start), 0.0, 1.0)
-    phase = u ** (np.log(0.5) / np.log(np.clip(lean, 0.15, 0.85)))
-    return np.asarray(np.sin(np.pi * np.clip(phase, 0.0, 1.0)) ** power)
+    phase = u ** (np.log(0.5) / np.log(min(max(lean, 0.15), 0.85)))
+    return np.asarray(np.sin(np.pi * phase) ** power)
+
+
+def skewed(rise: float, fall: float) -> Array:
+    """u^rise (1 - u)^fall, of peak 1: a slope on one side and a tail on the other, as repolarisation has them."""
+    peak = rise / (rise + fall)
+    return np.asarray(_U**rise * (1 - _U) ** fall / (peak**rise * (1 - peak) ** fall))
 
 
 def p_table(rng: np.random.Generator) -> Array:
     """A P wave: plain, notched, peaked, biphasic or inverted; peak of about 1."""
-    kind = rng.choice(5, p=[0.55, 0.18, 0.09, 0.10, 0.08])
+    kind = rng.choice(5, p=[0.56, 0.18, 0.09, 0.09, 0.08])
     power = rng.uniform(1.1, 2.2)
     if kind == 1:  # notched: two atria
         split = rng.uniform(0.52, 0.72)
@@ -41,57 +49,53 @@ def p_table(rng: np.random.Generator) -> Array:
     return -y if kind == 4 else y
 
 
-# Deflections of the common complexes: sign and typical size of each lobe, first to last.
-_COMPLEXES = (
-    (0.20, ((1, 1.0),)),  # R
-    (0.17, ((-1, 0.15), (1, 1.0))),  # qR
-    (0.13, ((1, 1.0), (-1, 0.3))),  # Rs
-    (0.17, ((-1, 0.12), (1, 1.0), (-1, 0.25))),  # qRs
-    (0.13, ((1, 0.3), (-1, 1.0))),  # rS
-    (0.05, ((-1, 1.0),)),  # QS
-    (0.05, ((1, 0.35), (-1, 0.7), (1, 0.8))),  # rSR'
-    (0.03, ((-1, 0.5), (1, 0.8), (-1, 0.5))),  # QRS, pathological Q
-    (0.04, ((1, 0.8), (-1, 0.15), (1, 0.7))),  # RsR', notched
-    (0.03, ((1, 0.25), (-1, 0.8), (1, 0.25))),  # rSr'
-)
-
-
-def qrs_table(rng: np.random.Generator, wide: bool) -> Array:
-    """A QRS complex; `wide` ones are slurred and notched, as in bundle-branch block or from a ventricle."""
-    weights = np.array([w for w, _ in _COMPLEXES])
-    lobes = _COMPLEXES[rng.choice(len(_COMPLEXES), p=weights / weights.sum())][1]
-    sizes = np.array([sign * size * rng.lognormal(0, 0.3) for sign, size in lobes])
-    widths = np.sqrt(np.abs(sizes)) * rng.lognormal(0, 0.25, len(lobes)) + 0.12
+def qrs_table(rng: np.random.Generator, seen: Seen) -> Array:
+    """A QRS complex of the condition: its lobes with sizes, widths, overlaps and leans drawn around the typical."""
+    condition = seen.condition
+    complexes = condition.complexes[seen.lead]
+    weights = np.array([w for w, _ in complexes])
+    lobes = complexes[rng.choice(len(complexes), p=weights / weights.sum())][1]
+    sizes = np.array([size for size, _ in lobes]) * rng.lognormal(0, 0.3, len(lobes))
+    widths = (np.sqrt(np.abs(sizes)) * rng.lognormal(0, 0.25, len(lobes)) + 0.12) * [width for _, width in lobes]
     edges = np.concatenate([[0.0], np.cumsum(widths) / widths.sum()])
     overlap = rng.uniform(0.0, 0.35)
     y = np.zeros(TABLE)
+    wide = condition.qrs_s[0] > 0.12
     for i, size in enumerate(sizes):
         width = edges[i + 1] - edges[i]
         start = max(0.0, edges[i] - overlap * width * (i > 0))
         end = min(1.0, edges[i + 1] + overlap * width * (i + 1 < len(sizes)))
         power = rng.uniform(1.0, 1.6) if wide else rng.uniform(1.2, 2.4)
         y += size * bump(start, end, rng.uniform(0.35, 0.65), power)
-    if wide or rng.random() < 0.15:  # a slur or notch on the way
-        at, width = rng.uniform(0.3, 0.75), rng.uniform(0.15, 0.3)
+    main = np.sign(y[np.abs(y).argmax()])
+    if rng.random() < condition.slur:  # a slur or notch on the way
+        at, width = rng.uniform(0.25, 0.8), rng.uniform(0.12, 0.3)
         y += rng.uniform(-0.45, 0.45) * np.abs(y).max() * bump(max(0, at - width), min(1, at + width))
-    if rng.random() < 0.25:  # a slow start (delta) or end
-        y += np.sign(y[np.abs(y).argmax()]) * rng.uniform(0.05, 0.2) * bump(lean=rng.uniform(0.25, 0.75), power=1.0)
+    if condition.delta:  # pre-excitation: a slow ramp before the fast complex
+        ramp = rng.uniform(0.3, 0.5)
+        squeezed = np.interp((_U - 0.7 * ramp) / (1 - 0.7 * ramp), _U, y, left=0.0)
+        y = squeezed + main * rng.uniform(0.15, 0.35) * bump(0, min(1.0, 2 * ramp), 0.5, 1.0)
+    elif rng.random() < 0.25:  # a slow start or end
+        y += main * rng.uniform(0.05, 0.2) * bump(lean=rng.uniform(0.25, 0.75), power=1.0)
     return np.asarray(y / np.abs(y).max())
 
 
 def t_table(rng: np.random.Generator) -> Array:
-    """A T wave: skewed, notched or biphasic; positive first peak of about 1."""
-    kind = rng.choice(4, p=[0.74, 0.06, 0.10, 0.10])
-    lean, power = rng.uniform(0.48, 0.70), rng.uniform(1.2, 2.6)
-    if kind == 1:
-        y = bump(0, 0.75, 0.5, power) + rng.uniform(0.6, 1.0) * bump(0.3, 1, 0.6, power)
+    """A T wave: plain, skewed, tailed, notched, biphasic or peaked; first peak positive, of about 1."""
+    kind = rng.choice(5, p=[0.42, 0.32, 0.06, 0.11, 0.09])
+    if kind == 1:  # a slow rise and a fast fall, or a long tail
+        y = skewed(rng.uniform(1.4, 3.5), rng.uniform(1.0, 2.6))
     elif kind == 2:
-        split = rng.uniform(0.4, 0.65)
-        y = bump(0, split + 0.1, 0.55, power) - rng.uniform(0.2, 1.2) * bump(split - 0.1, 1, 0.45, power)
+        power = rng.uniform(1.2, 2.4)
+        y = bump(0, 0.75, 0.5, power) + rng.uniform(0.6, 1.0) * bump(0.3, 1, 0.6, power)
     elif kind == 3:
+        split = rng.uniform(0.35, 0.65)
+        power = rng.uniform(1.2, 2.4)
+        y = bump(0, split + 0.1, 0.55, power) - rng.uniform(0.2, 1.4) * bump(split - 0.1, 1, 0.45, power)
+    elif kind == 4:
         y = bump(lean=rng.uniform(0.38, 0.55), power=rng.uniform(2.0, 3.5))
     else:
-        y = bump(lean=lean, power=power)
+        y = bump(lean=rng.uniform(0.48, 0.70), power=rng.uniform(1.2, 2.6))
     return np.asarray(y / np.abs(y).max())
 
 
@@ -111,32 +115,35 @@ class Morphology:
     st_slope: float
     t_fraction: float  # share of the time from J point to T offset that the T wave takes
     u_mv: float
+    u_after_s: float  # from the T wave's end
+    spike_mv: float  # of a pacemaker, at the QRS onset; 0 for none
 
 
-def morphology(rng: np.random.Generator, wide: bool = False) -> Morphology:
-    """A supraventricular focus, or (`wide`) one that the ventricles conduct slowly."""
-    qrs_mv = float(np.clip(rng.lognormal(np.log(0.75), 0.55), 0.12, 4.0)) * (1.4 if wide else 1.0)
-    qrs_s = float(
-        np.clip(rng.normal(0.150, 0.022), 0.11, 0.21) if wide else np.clip(rng.normal(0.094, 0.014), 0.05, 0.13)
-    )
-    qrs = qrs_table(rng, wide)
-    sign = np.sign(qrs[np.abs(qrs).argmax()])
-    upright = -sign if wide else (sign if rng.random() < 0.75 else -sign)
-    t_mv = upright * np.clip(rng.lognormal(np.log(0.24), 0.65), 0.02, 1.4) * (1.5 if wide else 1.0)
-    st = rng.normal(0, 0.03) if rng.random() < 0.7 else rng.normal(0, 0.14)
+def morphology(rng: np.random.Generator, seen: Seen) -> Morphology:
+    """One focus of a heart with that condition, in that lead."""
+    c, lead = seen.condition, seen.lead
+    qrs = qrs_table(rng, seen)
+    main = np.sign(qrs[np.abs(qrs).argmax()])
+    # A normal T follows the main deflection; the condition's sign says whether it does here.
+    concordant = main if rng.random() < 0.88 else -main
+    t_mv = concordant * c.t[lead] * float(np.clip(rng.lognormal(np.log(0.22), 0.65), 0.02, 1.2))
+    st_spread = 0.03 if rng.random() < 0.75 else 0.12
+    spike = float(rng.uniform(0.2, 4.0) * rng.choice([-1, 1])) if c.spike and rng.random() < 0.8 else 0.0
     return Morphology(
         p=p_table(rng),
-        p_mv=float(np.clip(rng.lognormal(np.log(0.10), 0.5), 0.02, 0.4)),
-        p_s=float(np.clip(rng.normal(0.102, 0.018), 0.05, 0.16)),
+        p_mv=float(np.clip(rng.lognormal(np.log(0.09), 0.55), 0.015, 0.4)),
+        p_s=float(np.clip(rng.normal(0.104, 0.019), 0.05, 0.17)),
         qrs=qrs,
-        qrs_mv=qrs_mv,
-        qrs_s=qrs_s,
+        qrs_mv=float(np.clip(rng.lognormal(np.log(0.75 * c.qrs_gain), 0.5), 0.08, 5.0)),
+        qrs_s=float(np.clip(rng.normal(*c.qrs_s), 0.05, 0.20)),
         t=t_table(rng),
-        t_mv=float(t_mv),
-        st_mv=float(st + (0.12 * upright * abs(rng.normal()) if wide else 0.0)),
+        t_mv=t_mv,
+        st_mv=float(c.st_mv[lead] * rng.lognormal(0, 0.4) + rng.normal(0, st_spread)),
         st_slope=float(rng.uniform(-0.5, 1.5)),
-        t_fraction=float(np.clip(rng.normal(0.62, 0.13), 0.35, 0.97)),
-        u_mv=float(rng.uniform(0.01, 0.06) * np.sign(t_mv)) if rng.random() < 0.1 else 0.0,
+        t_fraction=float(np.clip(rng.normal(0.62, 0.15), 0.30, 0.98)),
+        u_mv=float(rng.uniform(0.01, 0.08) * np.sign(t_mv or 1.0)) if rng.random() < 0.15 else 0.0,
+        u_after_s=float(rng.uniform(0.0, 0.04)),
+        spike_mv=spike,
     )
 
 

@@ -2,38 +2,54 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.delineation import QRS, P, T, Wave
-from train.generators import noise
-from train.generators.beats import Morphology, add_table, morphology, st_table
-from train.generators.rhythms import PREMATURE_ATRIAL, SUPRAVENTRICULAR, VENTRICULAR, Beat, Rhythm, rhythm
+from train.generators import conditions, noise
+from train.generators.beats import TABLE, Morphology, add_table, morphology, st_table
+from train.generators.conditions import Seen
+from train.generators.recorder import recorded
+from train.generators.rhythms import (
+    PACED_VENTRICLE,
+    PREMATURE_ATRIAL,
+    SUPRAVENTRICULAR,
+    VENTRICULAR,
+    Beat,
+    Rhythm,
+    rhythm,
+)
 
 RATE_HZ = 500.0
+_SPIKE = np.pad(np.ones(TABLE - 2), 1)  # a pacemaker's pulse
 
 
 @dataclass(frozen=True)
 class SyntheticWindow:
-    """samples_mv: (n,) at RATE_HZ; waves: exact onsets and offsets, s from its start, those cut by an edge included."""
+    """samples_mv: (n,) at RATE_HZ; waves: exact onsets and offsets, s from its start, those cut by an edge included.
+
+    beats: (P onset, QRS onset, QRS offset, T offset) of each beat; of foci that are not the commonest the QRS onset alone.
+    """
 
     samples_mv: NDArray[np.float64]
     waves: tuple[Wave, ...]
+    beats: tuple[tuple[float | None, ...], ...]
     rhythm: str
     p_waves: bool
 
 
-def _variant(rng: np.random.Generator, base: Morphology, focus: int) -> Morphology:
-    """The morphology of another focus of the same heart, in the same lead."""
-    if focus == SUPRAVENTRICULAR:
-        return base
-    other = morphology(rng, wide=focus == VENTRICULAR)
-    if focus == VENTRICULAR:
-        return other
-    fields = {**base.__dict__, "p": other.p, "p_mv": other.p_mv, "p_s": other.p_s}
-    return Morphology(**fields)
+def _foci(rng: np.random.Generator, seen: Seen) -> dict[int, Morphology]:
+    """What each focus of one heart looks like in one lead: the atria share their ventricles' complex."""
+    base = morphology(rng, seen)
+    other = morphology(rng, seen)
+    return {
+        SUPRAVENTRICULAR: base,
+        PREMATURE_ATRIAL: replace(base, p=other.p, p_mv=other.p_mv, p_s=other.p_s),
+        VENTRICULAR: morphology(rng, replace(seen, condition=conditions.FROM_A_VENTRICLE)),
+        PACED_VENTRICLE: morphology(rng, replace(seen, condition=conditions.PACED)),
+    }
 
 
 def _draw_beat(
@@ -48,16 +64,38 @@ def _draw_beat(
         waves.append(Wave(P, beat.p_onset_s, beat.p_onset_s + p_s))
     if beat.qrs_onset_s is not None:
         on, qrs_s = beat.qrs_onset_s, m.qrs_s * rng.normal(1, 0.01)
-        qt_s = max(beat.qt_s, qrs_s + 0.12) * rng.normal(1, 0.006)
+        # A QRS that is wide because it is slow delays repolarisation with it.
+        qt_s = min(max(beat.qt_s + 0.6 * max(0.0, m.qrs_s - 0.11), qrs_s + 0.12), 0.70) * rng.normal(1, 0.006)
         t_s = m.t_fraction * (qt_s - qrs_s)
         add_table(x, RATE_HZ, on, qrs_s, m.qrs, m.qrs_mv * breath * rng.normal(1, 0.02))
         add_table(x, RATE_HZ, on, qt_s, st_table(m, qrs_s / qt_s, 1 - t_s / qt_s), m.st_mv)
         add_table(x, RATE_HZ, on + qt_s - t_s, t_s, m.t, m.t_mv * breath * rng.normal(1, 0.03))
         if m.u_mv:
             u = np.sin(np.linspace(0, np.pi, len(m.t))) ** 2
-            add_table(x, RATE_HZ, on + qt_s + 0.02, 0.16, u, m.u_mv)
+            add_table(x, RATE_HZ, on + qt_s + m.u_after_s, 0.16, u, m.u_mv)
+        if m.spike_mv:
+            add_table(x, RATE_HZ, on, 0.004, _SPIKE, m.spike_mv)
         waves += [Wave(QRS, on, on + qrs_s), Wave(T, on + qt_s - t_s, on + qt_s)]
     return waves
+
+
+def _beats(beats: tuple[Beat, ...], waves: list[Wave], seconds: float) -> tuple[tuple[float | None, ...], ...]:
+    """Each QRS inside the window with its P onset and T offset; see SyntheticWindow."""
+    foci = [_shape(b.focus) for b in beats if b.qrs_onset_s is not None]
+    commonest = max(set(foci), key=foci.count) if foci else None
+    p_onsets = [b.p_onset_s for b in beats if b.qrs_onset_s is not None]
+    drawn = [(w, after) for w, after in zip(waves, waves[1:], strict=False) if w.kind == QRS]  # its T is drawn with it
+    rows: list[tuple[float | None, ...]] = []
+    for focus, p_onset_s, (qrs, t) in zip(foci, p_onsets, drawn, strict=True):
+        if qrs.onset_s >= 0 and qrs.offset_s <= seconds:
+            known = (p_onset_s, qrs.onset_s, qrs.offset_s, t.offset_s)
+            rows.append(known if focus == commonest else (None, qrs.onset_s, None, None))
+    return tuple(rows)
+
+
+def _shape(focus: int) -> int:
+    """Atrial foci share the ventricles' complex."""
+    return SUPRAVENTRICULAR if focus == PREMATURE_ATRIAL else focus
 
 
 def _atrial_activity(rng: np.random.Generator, r: Rhythm, n: int) -> NDArray[np.float64]:
@@ -75,23 +113,26 @@ def _atrial_activity(rng: np.random.Generator, r: Rhythm, n: int) -> NDArray[np.
 
 def synthetic_window(rng: np.random.Generator, seconds: float = 10.0) -> SyntheticWindow:
     """One window of one heart, before the noise that training adds on top of the recording's own."""
+    seen = conditions.draw(rng)
     r = rhythm(rng, seconds + 1.0)
-    base = morphology(rng, wide=r.name == "ventricular" or rng.random() < 0.12)
-    ventricular = base if r.name == "ventricular" else _variant(rng, base, VENTRICULAR)
-    foci = {
-        SUPRAVENTRICULAR: base,
-        PREMATURE_ATRIAL: _variant(rng, base, PREMATURE_ATRIAL),
-        VENTRICULAR: ventricular,
-    }
+    beats = r.beats
+    if seen.condition.pr_s is not None:
+        pr_s = rng.uniform(*seen.condition.pr_s)
+        beats = tuple(
+            replace(b, p_onset_s=b.qrs_onset_s - pr_s) if b.p_onset_s is not None and b.qrs_onset_s is not None else b
+            for b in beats
+        )
+    foci = _foci(rng, seen)
     x = _atrial_activity(rng, r, round(seconds * RATE_HZ))
     breath_hz, depth = rng.uniform(0.15, 0.4), rng.uniform(0, 0.12)
     waves: list[Wave] = []
-    for beat in r.beats:
+    for beat in beats:
         at = beat.qrs_onset_s if beat.qrs_onset_s is not None else beat.p_onset_s or 0.0
         breath = 1 + depth * np.sin(2 * np.pi * breath_hz * at)
         waves += _draw_beat(rng, x, beat, foci[beat.focus], breath)
-    x += noise.residual(rng, len(x), RATE_HZ)
+    x = recorded(rng, x + noise.residual(rng, len(x), RATE_HZ), RATE_HZ)
     if rng.random() < 0.12:
         x = -x  # electrodes the other way round
     inside = tuple(w for w in waves if w.offset_s > 0 and w.onset_s < seconds)
-    return SyntheticWindow(x, tuple(sorted(inside, key=lambda w: w.onset_s)), r.name, r.p_waves)
+    ordered = tuple(sorted(inside, key=lambda w: w.onset_s))
+    return SyntheticWindow(x, ordered, _beats(beats, waves, seconds), r.name, r.p_waves)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-SUPRAVENTRICULAR, PREMATURE_ATRIAL, VENTRICULAR = 0, 1, 2
+SUPRAVENTRICULAR, PREMATURE_ATRIAL, VENTRICULAR, PACED_VENTRICLE = 0, 1, 2, 3
 
 
 @dataclass(frozen=True)
@@ -44,22 +44,25 @@ class Heart:
 
     def qt_s(self, rr_s: float) -> float:
         """Follows the mean rate by Fridericia's cube root, bounded by the cycle itself."""
-        return float(np.clip(self.qtc_s * np.cbrt(rr_s), 0.22, min(0.64, 0.88 * rr_s + 0.02)))
+        return float(np.clip(self.qtc_s * np.cbrt(rr_s), 0.22, min(0.66, 0.90 * rr_s + 0.02)))
 
 
-def heart(rng: np.random.Generator, bpm_low: float = 28.0, bpm_high: float = 190.0) -> Heart:
+def heart(rng: np.random.Generator, bpm_low: float = 25.0, bpm_high: float = 200.0) -> Heart:
     bpm = float(np.clip(rng.lognormal(np.log(74), 0.32), bpm_low, bpm_high))
-    if rng.random() < 0.12:
+    if rng.random() < 0.15:
         bpm = rng.uniform(bpm_low, bpm_high)
     rr = 60.0 / bpm
-    pr = np.clip(rng.normal(0.160, 0.030), 0.09, 0.34)
-    if rng.random() < 0.08:
-        pr = rng.uniform(0.09, 0.34)
+    pr = np.clip(rng.normal(0.160, 0.030), 0.08, 0.34)
+    if rng.random() < 0.15:
+        pr = rng.uniform(0.08, 0.34)
+    qtc = np.clip(rng.normal(0.408, 0.034), 0.30, 0.56)
+    if rng.random() < 0.25:  # short and long QT, and what drugs, ions and scars make of it
+        qtc = rng.uniform(0.32, 0.66)
     return Heart(
         rr_s=rr,
         pr_s=float(min(pr, 0.6 * rr)),
-        qtc_s=float(np.clip(rng.normal(0.405, 0.036), 0.30, 0.56)),
-        rsa=float(rng.uniform(0.0, 0.07)),
+        qtc_s=float(qtc),
+        rsa=float(rng.uniform(0.0, 0.07) if rng.random() < 0.9 else rng.uniform(0.07, 0.2)),
         breath_hz=float(rng.uniform(0.15, 0.4)),
     )
 
@@ -167,25 +170,84 @@ def junctional(rng: np.random.Generator, span_s: float) -> Rhythm:
     return Rhythm("junctional", tuple(beats), False)
 
 
-def ventricular(rng: np.random.Generator, span_s: float) -> Rhythm:
-    """Every beat from a ventricle: paced or idioventricular."""
-    h = heart(rng, 40, 120)
+def runs(rng: np.random.Generator, span_s: float) -> Rhythm:
+    """Sinus rhythm broken by a run of fast beats from the atria or a ventricle."""
+    h, fast = heart(rng, 40, 110), heart(rng, 110, 230)
+    ventricular = rng.random() < 0.5
+    starts = rng.uniform(1.0, span_s - 2.0)
+    length = int(rng.integers(3, 12))
     t, beats = -rng.uniform(0, h.rr_s), []
     while t < span_s:
-        beats.append(Beat(None, t, min(h.qt_s(h.rr_s) * 1.08, 0.62), VENTRICULAR))
+        if t >= starts and length > 0:
+            focus = VENTRICULAR if ventricular else PREMATURE_ATRIAL
+            beats.append(Beat(None, t, min(fast.qt_s(fast.rr_s), 0.9 * fast.rr_s), focus))
+            length -= 1
+            t += fast.rr_s * rng.normal(1, 0.02) if length else 1.3 * h.rr_s
+        else:
+            beats.append(Beat(t - _pr(rng, h), t, h.qt_s(h.rr_s)))
+            rr = _sinus_rr(rng, h, t)
+            begins = t < starts <= t + rr and length > 0
+            t += max(0.7 * rr, beats[-1].qt_s + 0.06) if begins else rr
+    return Rhythm("runs", tuple(beats), True)
+
+
+def pauses(rng: np.random.Generator, span_s: float) -> Rhythm:
+    """Sinus rhythm in which a beat fails to come now and then, or comes early and is not conducted."""
+    h = heart(rng, 40, 110)
+    share, blocked_early = rng.uniform(0.08, 0.25), rng.random() < 0.5
+    t, beats = -rng.uniform(0, h.rr_s), []
+    while t < span_s:
+        beats.append(Beat(t - _pr(rng, h), t, h.qt_s(h.rr_s)))
+        rr = _sinus_rr(rng, h, t)
+        if rng.random() < share:
+            if blocked_early:  # its P wave lies on or just behind the T wave
+                beats.append(Beat(t + max(0.25, rng.uniform(0.4, 0.62) * rr), None))
+            rr *= rng.uniform(1.3, 2.1)
+        t += min(rr, 4.0)
+    return Rhythm("pauses", tuple(beats), True)
+
+
+def ventricular(rng: np.random.Generator, span_s: float) -> Rhythm:
+    """Every beat from a ventricle: idioventricular."""
+    h = heart(rng, 35, 120)
+    t, beats = -rng.uniform(0, h.rr_s), []
+    while t < span_s:
+        beats.append(Beat(None, t, min(h.qt_s(h.rr_s) * 1.08, 0.66), VENTRICULAR))
         t += h.rr_s * rng.normal(1, 0.004)
     return Rhythm("ventricular", tuple(beats), False)
 
 
+def paced(rng: np.random.Generator, span_s: float) -> Rhythm:
+    """A ventricle paced behind a sensed or paced atrium, or alone over one that fibrillates."""
+    h = heart(rng, 50, 110)
+    delay_s = rng.uniform(0.12, 0.22) if rng.random() < 0.5 else None
+    t, beats = -rng.uniform(0, h.rr_s), []
+    while t < span_s:
+        p = None if delay_s is None else t - delay_s
+        beats.append(Beat(p, t, min(h.qt_s(h.rr_s) * 1.08, 0.66), PACED_VENTRICLE))
+        t += h.rr_s * rng.normal(1, 0.002)
+    fibrillating = delay_s is None and rng.random() < 0.6
+    return Rhythm(
+        "paced",
+        tuple(beats),
+        delay_s is not None,
+        fibrillation_mv=rng.uniform(0.01, 0.08) if fibrillating else 0.0,
+        atrial_hz=rng.uniform(4, 8),
+    )
+
+
 RHYTHMS: tuple[tuple[float, Callable[[np.random.Generator, float], Rhythm]], ...] = (
-    (0.58, sinus),
+    (0.55, sinus),
     (0.14, ectopy),
     (0.11, fibrillation),
     (0.03, flutter),
     (0.05, blocked),
     (0.02, dissociated),
     (0.04, junctional),
-    (0.03, ventricular),
+    (0.02, runs),
+    (0.02, pauses),
+    (0.01, ventricular),
+    (0.02, paced),
 )
 
 
