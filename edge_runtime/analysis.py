@@ -14,7 +14,8 @@ from edge_runtime.conditioning import compand, condition
 from edge_runtime.delineation import Beat, beats_of
 from edge_runtime.intervals import heart_rate_bpm, measure
 from edge_runtime.quality import longest_run, runs_of
-from edge_runtime.report import MEASURES, Report, Rhythm, invalid, nothing_measured
+from edge_runtime.ranges import evidence_of
+from edge_runtime.report import MEASURES, Finding, Report, Rhythm, invalid, nothing_found, nothing_measured
 from edge_runtime.windows import Window
 
 ABSURD_MV = 1e6  # a kilovolt: damage, and taken as missing
@@ -102,7 +103,8 @@ def analyse_window(window: Window, model: Model, backend: Backend) -> Report:
         model.conditioning.sampling_rate_hz,
         len(window.samples_mv) / window.sampling_rate_hz,
         reading.bridged_s,
-        model.ranges,
+        model.targets,
+        evidence_of(reading.heads),
         p_waves=_sigmoid(float(reading.heads["p_wave"][0])) >= model.thresholds["p_wave"],
         fibrillation=rhythm.label == "af",
     )
@@ -125,6 +127,9 @@ def analyse_window(window: Window, model: Model, backend: Backend) -> Report:
         lost_samples=lost,
         bridged_samples=lost,
         missing=_runs(missing, window),
+        findings=findings_of(reading.heads["findings"], model)
+        if seconds >= SHORTEST_RHYTHM_S
+        else nothing_found("few_beats"),
         r_peaks_s=tuple(window.start_s + b.r_peak_s for b in reading.beats),
     )
 
@@ -150,6 +155,15 @@ def rhythm_of(probabilities: NDArray[np.float64], model: Model) -> Rhythm:
     return Rhythm(label, p, None, all_of_them)
 
 
+def findings_of(logits: NDArray[np.float32], model: Model) -> dict[str, Finding]:
+    """Probabilities of PTB-XL's superclasses, each by its own slope and offset on the net's logit. A research
+    output."""
+    return {
+        name: Finding(_sigmoid(slope * float(logit) + offset))
+        for logit, (name, (slope, offset)) in zip(logits, model.findings.items(), strict=True)
+    }
+
+
 def unmeasured(window: Window, model: Model, state: str, why: str | None = None) -> Report:
     """A report that states no value, and why (the state's name, unless told otherwise)."""
     measures, rhythm = nothing_measured(why or state)
@@ -165,6 +179,7 @@ def unmeasured(window: Window, model: Model, state: str, why: str | None = None)
         bundle=model.id,
         lost_samples=int(missing.sum()),
         missing=_runs(missing, window),
+        findings=nothing_found(why or state),
     )
 
 

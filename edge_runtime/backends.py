@@ -21,7 +21,8 @@ Heads = dict[str, NDArray[np.float32]]
 
 
 class Backend(Protocol):
-    """(samples,) float32 -> masks (3, length), rhythm (classes,), p_wave (1,): logits, float32."""
+    """(samples,) float32 -> the bundle's heads, float32: masks (3, length), rhythm (4,), p_wave (1,), findings (5,) as
+    logits; intervals (4,) and the log of their spread (4,) in the targets' units."""
 
     name: str
 
@@ -36,12 +37,11 @@ class _Tflite:
         self._interpreter = interpreter
         interpreter.allocate_tensors()
         self._input = interpreter.get_input_details()[0]
-        outputs = {int(o["shape"][-1]): o for o in interpreter.get_output_details()}
-        self._outputs = {}
+        outputs = {o["name"]: o for o in interpreter.get_output_details()}
         for head, shape in shapes.items():
-            if shape[0] not in outputs or np.prod(outputs[shape[0]]["shape"]) != np.prod(shape):
+            if head not in outputs or np.prod(outputs[head]["shape"]) != np.prod(shape):
                 raise BundleError(f"{TFLITE}: no output for the head {head} of shape {list(shape)}; export it again")
-            self._outputs[head] = outputs[shape[0]]
+        self._outputs = {head: outputs[head] for head in shapes}
 
     def __call__(self, companded: NDArray[np.float32]) -> Heads:
         detail = self._input

@@ -16,21 +16,25 @@ from edge_runtime.conditioning import Conditioning
 from edge_runtime.delineation import WAVES, MaskGrid
 from edge_runtime.errors import BundleError
 from edge_runtime.quality import FEATURES
-from edge_runtime.report import MEASURES, RHYTHMS
+from edge_runtime.ranges import FEATURES as RANGE_FEATURES
+from edge_runtime.ranges import INTERVALS, Target
+from edge_runtime.report import FINDINGS, RHYTHMS
+from edge_runtime.rhythms import FEATURES as RHYTHM_FEATURES
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "model.json"
 TFLITE, ONNX = "model.tflite", "model.onnx"
 DEFAULT = Path(__file__).parent / "bundles" / "default"
-MEASURED = ("hr_bpm", "pr_ms", "qrs_ms", "qt_ms")
+MEASURED = tuple(INTERVALS)
 
 
 @dataclass(frozen=True)
 class Model:
     """What the runtime has to know of a net, whatever runs it.
 
-    ranges: by measure, what to add to a value for the low and the high end of its 90 % range.
-    quality: the logistic of `quality.FEATURES`; thresholds: p_wave, rhythm and quality, probabilities.
+    targets: by measure, what makes its range. quality: the logistic of `quality.FEATURES`; record_rhythm: that of
+    `rhythms.FEATURES`. thresholds: p_wave, rhythm and quality, probabilities. findings: slope and offset on the
+    logit of each of FINDINGS.
     """
 
     id: str
@@ -39,9 +43,11 @@ class Model:
     conditioning: Conditioning
     grid: MaskGrid
     classes: tuple[str, ...]
-    ranges: dict[str, tuple[float, float]]
+    targets: dict[str, Target]
     thresholds: dict[str, float]
     quality: dict[str, Any]
+    record_rhythm: dict[str, Any]
+    findings: dict[str, tuple[float, float]]
     max_bridged_ms: float
 
 
@@ -102,6 +108,17 @@ def identity(name: str, files: dict[str, dict[str, Any]]) -> str:
     return f"{name}@{hashlib.sha256(joined.encode()).hexdigest()[:7]}"
 
 
+def _target(t: dict[str, Any]) -> Target:
+    return Target(
+        centre=float(t["centre"]),
+        scale=float(t["scale"]),
+        weights=tuple(float(w) for w in t["weights"]),
+        bias=float(t["bias"]),
+        low=float(t["range"][0]),
+        high=float(t["range"][1]),
+    )
+
+
 def _model(m: dict[str, Any]) -> Model:
     """Everything that the runtime will use, read and held together once; what does not fit is named."""
     masks, rhythm, given = m["heads"]["masks"], m["heads"]["rhythm"], m["input"]
@@ -109,13 +126,25 @@ def _model(m: dict[str, Any]) -> Model:
     conditioning = Conditioning.from_dict(m["conditioning"])
     rate, window_s, samples = float(given["sampling_rate_hz"]), float(given["window_s"]), int(given["samples"])
     classes = tuple(str(c) for c in rhythm["classes"])
-    ranges = {name: (float(t["range"][0]), float(t["range"][1])) for name, t in m["targets"].items()}
+    targets = {name: _target(t) for name, t in m["targets"].items()}
+    aggregate = m["record_rhythm"]
+    rows = [[float(w) for w in row] for row in aggregate["weights"]]
+    offsets = [float(b) for b in aggregate["bias"]]
+    findings = {name: (float(said[0]), float(said[1])) for name, said in m["findings"].items()}
     thresholds = {name: float(m["thresholds"][name]) for name in ("p_wave", "rhythm", "quality")}
     weights, bias = [float(w) for w in m["quality"]["weights"]], float(m["quality"]["bias"])
-    numbers = (grid.sampling_rate_hz, rate, window_s, bias, *thresholds.values(), *weights)
+    numbers = [grid.sampling_rate_hz, rate, window_s, bias, *thresholds.values(), *weights, *offsets]
+    numbers += [n for t in targets.values() for n in (t.centre, t.scale, t.bias, t.low, t.high, *t.weights)]
+    numbers += [n for row in (*rows, *findings.values()) for n in row]
     finite = all(math.isfinite(n) for n in numbers)
     steps = window_s * grid.sampling_rate_hz + 2 * grid.margin
-    missing = [name for name in MEASURES if name not in ranges]
+    missing = [name for name in MEASURED if name not in targets]
+    shapes = {"p_wave": [1], "intervals": [len(INTERVALS)], "spread": [len(INTERVALS)], "findings": [len(FINDINGS)]}
+    odd = [
+        f"{head} head of shape {m['heads'][head]['shape']}"
+        for head in shapes
+        if m["heads"][head]["shape"] != shapes[head]
+    ]
     checks: list[tuple[bool, str]] = [
         (finite, "a number that is none"),
         (rate == conditioning.sampling_rate_hz, f"input of {rate:g} Hz, not the conditioning's"),
@@ -123,10 +152,15 @@ def _model(m: dict[str, Any]) -> Model:
         (tuple(masks["waves"]) == WAVES and masks["shape"][0] == len(WAVES), f"masks of {masks['waves']}"),
         (abs(steps - grid.length) < 1, f"{grid.length} mask steps, where {steps:g} would be {window_s:g} s"),
         (classes == RHYTHMS and rhythm["shape"] == [len(classes)], f"rhythm head of {rhythm['shape']} for {classes}"),
-        (m["heads"]["p_wave"]["shape"] == [1], f"p_wave head of shape {m['heads']['p_wave']['shape']}"),
+        (not odd, ", ".join(odd)),
         (len(weights) == len(FEATURES), f"{len(weights)} quality weights for {len(FEATURES)} features"),
         (not missing, f"no range for {', '.join(missing)}"),
-        (all(low <= 0 <= high for low, high in ranges.values()), "a range that its own value is outside of"),
+        (all(len(t.weights) == len(RANGE_FEATURES) for t in targets.values()), "range weights for other features"),
+        (all(t.low <= 0 <= t.high for t in targets.values()), "a range that its own value is outside of"),
+        (all(t.scale > 0 for t in targets.values()), "a target without a scale"),
+        (len(rows) == len(offsets) == len(classes), f"a record's rhythm among {len(rows)} classes"),
+        (all(len(row) == len(RHYTHM_FEATURES) for row in rows), "record rhythm weights for other features"),
+        (tuple(findings) == FINDINGS, f"findings {', '.join(findings)}"),
         (0 <= float(m["max_bridged_ms"]) <= 1000, f"max_bridged_ms of {m['max_bridged_ms']}"),
         (isinstance(m["allowed"], list) and isinstance(m["card"], str), "no list of what was allowed, or no card"),
     ]
@@ -140,8 +174,10 @@ def _model(m: dict[str, Any]) -> Model:
         conditioning=conditioning,
         grid=grid,
         classes=classes,
-        ranges={name: ranges[name] for name in MEASURES},
+        targets={name: targets[name] for name in MEASURED},
         thresholds=thresholds,
         quality={"weights": weights, "bias": bias},
+        record_rhythm={"weights": rows, "bias": offsets},
+        findings=findings,
         max_bridged_ms=float(m["max_bridged_ms"]),
     )

@@ -85,6 +85,9 @@ def _parser() -> argparse.ArgumentParser:
     analyse.add_argument("--lead", help="lead name, without case (default: the first)")
     analyse.add_argument("--hop", type=_between(0.05, 3600), default=10.0, help="seconds between windows (default 10)")
     analyse.add_argument("--summary", action="store_true", help="one line a record instead of one a window")
+    analyse.add_argument(
+        "--findings", action="store_true", help="add the probabilities of PTB-XL's superclasses: a research output"
+    )
     _add_net(analyse)
     analyse.set_defaults(command=_analyse)
 
@@ -149,6 +152,7 @@ def _run(chosen: argparse.Namespace) -> int:
 def _analyse(chosen: argparse.Namespace) -> int:
     from edge_runtime.library import find_record
     from edge_runtime.offline import analyse_record, summarise
+    from edge_runtime.report import to_json
 
     model, backend = _model(chosen)
     code = 0
@@ -156,11 +160,9 @@ def _analyse(chosen: argparse.Namespace) -> int:
         try:
             record = find_record(name)
             reports = analyse_record(record, name, chosen.lead, chosen.hop, model, backend)
-            if chosen.summary:
-                print(json.dumps(summarise(list(reports), model).to_dict(), separators=(",", ":"), allow_nan=False))
-            else:
-                for report in reports:
-                    print(report.to_json())
+            for report in [summarise(list(reports), model)] if chosen.summary else reports:
+                more = {"findings": report.findings_dict()} if chosen.findings else {}
+                print(to_json({**report.to_dict(), **more}))
         except LeadwireError as error:  # a bad record does not stop the others
             _tell(str(error))
             code = error.exit_code
@@ -227,9 +229,12 @@ def _inspect(chosen: argparse.Namespace) -> int:
     print(f"bridges gaps up to {m['max_bridged_ms']:g} ms")
     for name, target in m["targets"].items():
         low, high = target["range"]
-        print(f"{name:14} 90 % range {low:+.1f} to {high:+.1f} {target['unit']}")
+        print(f"{name:14} 90 % range {low:+.2f} to {high:+.2f} times the error that its window leads one to expect")
     for backend, found in m["agreement"].items():
-        print(f"{backend:14} against torch: " + ", ".join(f"{k} {v['mean_abs']:g}" for k, v in found.items()))
+        print(
+            f"{backend:14} against torch: "
+            + ", ".join(f"{k} {v['mean_abs']:g}" for k, v in found.items() if v["mean_abs"] is not None)
+        )
     for line in m["allowed"]:
         print(f"let through over its gate: {line}")
     return 0

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.delineation import Beat
+from edge_runtime.ranges import Evidence, Target, features
 from edge_runtime.report import Value, invalid
 
 MIN_BEATS = 3
@@ -21,8 +22,6 @@ _SHAPE_S = (-0.12, 0.16)  # around the R peak: what a morphology is
 _SAME_SHAPE = 0.80  # correlation from which two beats are of one morphology
 _SAME_SIZE = 2.0  # and their sizes differ by less than this factor
 _SAME_WIDTH_S = 0.050
-
-Ranges = Mapping[str, tuple[float, float]]
 
 
 def dominant(beats: Sequence[Beat], conditioned_mv: NDArray[np.float32], rate: float) -> list[Beat] | None:
@@ -67,19 +66,20 @@ def measure(
     rate: float,
     duration_s: float,
     bridged_s: Sequence[tuple[float, float]],
-    ranges: Ranges,
+    targets: Mapping[str, Target],
+    evidence: Evidence,
     p_waves: bool,
     fibrillation: bool,
 ) -> dict[str, Value]:
     """Every measure of the report.
 
-    bridged_s: stretches that were interpolated; a beat that touches one gives no interval. ranges: by measure, what to
-    add for the low and the high end. p_waves, fibrillation: what the net says of the window's atria.
+    bridged_s: stretches that were interpolated; a beat that touches one gives no interval. targets, evidence: what
+    makes the ranges. p_waves, fibrillation: what the net says of the window's atria.
     """
 
-    def stated(name: str, value: float) -> Value:
-        low, high = ranges[name]
-        return Value(value, max(0.0, value + low), value + high)
+    def stated(name: str, value: float, single: list[float]) -> Value:
+        target = targets[name]
+        return target.around(value, features(name, value, single, evidence, target))
 
     def clear(start_s: float, end_s: float) -> bool:
         inside = start_s >= EDGE_S and end_s <= duration_s - EDGE_S
@@ -87,7 +87,8 @@ def measure(
 
     out: dict[str, Value] = {}
     bpm = heart_rate_bpm(beats)
-    out["hr_bpm"] = invalid("few_beats") if bpm is None else stated("hr_bpm", bpm)
+    rates = (60.0 / np.diff([b.r_peak_s for b in beats]).clip(0.1)).tolist()
+    out["hr_bpm"] = invalid("few_beats") if bpm is None else stated("hr_bpm", bpm, rates)
     chosen = dominant(beats, conditioned_mv, rate) if len(beats) >= MIN_BEATS else []
     if chosen is None:
         return {**out, **dict.fromkeys(("pr_ms", "qrs_ms", "qt_ms", "qtc_ms", "qtc_bazett_ms"), invalid("ectopy"))}
@@ -96,7 +97,8 @@ def measure(
         spans = [(a, b) for a, b in spans if clear(a, b)]
         if len(spans) < MIN_BEATS:
             return invalid("few_beats")
-        return stated(name, 1e3 * float(np.median([b - a for a, b in spans])))
+        single = [1e3 * (b - a) for a, b in spans]
+        return stated(name, float(np.median(single)), single)
 
     with_p = [b for b in chosen if b.p is not None]
     if len(chosen) < MIN_BEATS:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from edge_runtime import rhythms
 from edge_runtime.analysis import analyse_window, rhythm_of
 from edge_runtime.backends import Backend
 from edge_runtime.bundle import Model
 from edge_runtime.records import Record
-from edge_runtime.report import MEASURES, Report, Rhythm, Value, invalid
+from edge_runtime.report import FINDINGS, MEASURES, Finding, Report, Rhythm, Value, invalid
 from edge_runtime.windows import windows_of
 
 
@@ -38,9 +39,12 @@ class Summary:
     def to_dict(self) -> dict[str, Any]:
         return {**self.report.to_dict(), "windows": self.windows, "valid_windows": self.valid_windows}
 
+    def findings_dict(self) -> dict[str, Any]:
+        return self.report.findings_dict()
+
 
 def summarise(reports: list[Report], model: Model) -> Summary:
-    """Medians of what is valid, and the rhythm by the mean of the windows' probabilities. Needs one report at least."""
+    """Medians of what is valid, and the rhythm of the record as a whole. Needs one report at least."""
     valid = [r for r in reports if r.measures["hr_bpm"].valid]
     measures = {name: _median([r.measures[name] for r in reports]) for name in MEASURES}
     states = [r.state for r in valid or reports]
@@ -54,6 +58,7 @@ def summarise(reports: list[Report], model: Model) -> Summary:
         quality=float(np.mean([r.quality or 0.0 for r in reports])) if valid else None,
         beats=_distinct(sorted(t for r in valid for t in r.r_peaks_s)) if valid else None,
         lost_samples=_covered([run for r in reports for run in r.missing]),
+        findings=_found([r.findings for r in reports]),
         bridged_samples=_covered([run for r in reports if r.bridged_samples for run in r.missing]),
     )
     return Summary(whole, len(reports), len(valid))
@@ -75,11 +80,22 @@ def _covered(runs: list[tuple[int, int]]) -> int:
 
 def record_rhythm(reports: list[Report], model: Model) -> Rhythm:
     """The rhythm of a record, from every window that the net saw."""
-    seen = [r.rhythm.distribution for r in reports if r.rhythm.distribution]
+    seen = [r for r in reports if r.rhythm.distribution]
     if not seen:
         reasons = [r.rhythm.why or "noise" for r in reports]
         return Rhythm(None, None, max(dict.fromkeys(reasons), key=reasons.count))
-    return rhythm_of(np.mean(np.array(seen), axis=0), model)
+    values = rhythms.features([r.rhythm.distribution for r in seen], [r.r_peaks_s for r in seen])
+    return rhythm_of(rhythms.probabilities(values, model.record_rhythm), model)
+
+
+def _found(windows: list[Mapping[str, Finding]]) -> dict[str, Finding]:
+    """The mean of what is valid."""
+    out = {}
+    for name in FINDINGS:
+        every = [w[name] for w in windows]
+        stated = [f.probability for f in every if f.probability is not None]
+        out[name] = Finding(float(np.mean(stated))) if stated else Finding(None, every[0].why)
+    return out
 
 
 def _median(values: list[Value]) -> Value:

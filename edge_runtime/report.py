@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
 
@@ -23,6 +24,7 @@ class Value:
     low: float | None
     high: float | None
     why: str | None = None
+    features: tuple[float, ...] = ()  # of which the range was made (ranges.FEATURES), for calibration; not in the JSON
 
     @property
     def valid(self) -> bool:
@@ -61,6 +63,17 @@ class Rhythm:
 
 
 @dataclass(frozen=True)
+class Finding:
+    """The probability of one of PTB-XL's superclasses; None, and `why`, where it is not valid."""
+
+    probability: float | None
+    why: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"probability": _round(self.probability, 3), "valid": self.why is None, "why": self.why}
+
+
+@dataclass(frozen=True)
 class Report:
     """One window's report. Times in s on the stream's timeline; `sampling_rate_hz` is the stream's."""
 
@@ -82,6 +95,7 @@ class Report:
     utc: str | None = None
     record: str | None = None
     latency_ms: float | None = None
+    findings: Mapping[str, Finding] = field(default_factory=dict)  # in the JSON only where they were asked for
     # For summaries, where windows overlap; not in the JSON. Timeline indices of missing samples, R peaks in s.
     missing: tuple[tuple[int, int], ...] = ()
     r_peaks_s: tuple[float, ...] = ()
@@ -109,8 +123,21 @@ class Report:
             "bundle": self.bundle,
         }
 
+    def findings_dict(self) -> dict[str, Any]:
+        """What `analyse --findings` adds under `findings`."""
+        return {name: found.to_dict() for name, found in self.findings.items()}
+
     def to_json(self) -> str:
-        return json.dumps(self.to_dict(), separators=(",", ":"), allow_nan=False)
+        return to_json(self.to_dict())
+
+
+def to_json(values: dict[str, Any]) -> str:
+    """One line; NaN is never written."""
+    return json.dumps(values, separators=(",", ":"), allow_nan=False)
+
+
+def nothing_found(why: str) -> dict[str, Finding]:
+    return {name: Finding(None, why) for name in FINDINGS}
 
 
 def nothing_measured(why: str) -> tuple[dict[str, Value], Rhythm]:

@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from edge_runtime import ranges, rhythms
 from edge_runtime.backends import open_backend
 from edge_runtime.bundle import FORMAT, MANIFEST, MEASURED, ONNX, TFLITE, Bundle, Model, load_bundle
 from edge_runtime.conditioning import DEFAULT as CONDITIONING
 from edge_runtime.delineation import WAVES
 from edge_runtime.errors import UsageError
-from edge_runtime.report import MEASURES, RHYTHMS
+from edge_runtime.ranges import INTERVALS
+from edge_runtime.report import FINDINGS, RHYTHMS
 from edge_runtime.windows import WINDOW_S, Window
 from export.agreement import agreement, hold_to_gates
 from export.calibration import calibration_windows
@@ -24,27 +26,24 @@ from export.to_onnx import float_onnx, int8_onnx
 from export.to_tflite import tflite
 from train.augment import electrode_motion
 from train.config import Config
-from train.evaluate import TorchBackend, pooled_ranges, uncalibrated
+from train.evaluate import TorchBackend, uncalibrated
 from train.nets import Net
+from train.ranges import COVERAGE
 from train.run import ALL, Run, commit
 from train.windows import GRID, SAMPLES
 
-THRESHOLDS = {"p_wave": 0.5, "rhythm": 0.5, "quality": 0.5}
+P_WAVE_THRESHOLD, RHYTHM_THRESHOLD = 0.5, 0.5
 AGREEMENT_WINDOWS = 240
 _RUNTIME_MINIMA = {"ai-edge-litert": "1.2", "tflite-runtime": "2.14", "onnxruntime": "1.17"}
 
 
 def calibration_of(run: Run, fold: str) -> dict[str, Any]:
-    """The run's calibration; for a fold's bundle ranges and quality come from the other folds' patients only."""
+    """The run's calibration; for a fold's bundle what was fitted on the other folds' patients only."""
     path = run.folder / "calibration.json"
     if not path.exists():
         raise UsageError(f"{path}: not there yet; run python -m train evaluate first (make bundle does)")
     calibration: dict[str, Any] = json.loads(path.read_text())
-    if fold != ALL:
-        others = [by for name, by in calibration["residuals_by_fold"].items() if name != fold]
-        calibration["ranges"] = pooled_ranges(others or list(calibration["residuals_by_fold"].values()))
-        calibration["quality"] = calibration["quality_without_fold"][fold]
-    return calibration
+    return {**calibration, **calibration["without_fold"].get(fold, {}), "findings": calibration["findings"][fold]}
 
 
 def write_bundle(run: Run, out: Path, fold: str = ALL, allow: bool = False, with_float: bool = False) -> Bundle:
@@ -113,8 +112,18 @@ def _manifest(
     for name in (ONNX, TFLITE):
         content = (folder / name).read_bytes()
         files[name] = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
-    ranges = {name: list(calibration["ranges"][name]) for name in MEASURED}
-    ranges["qtc_ms"] = ranges["qtc_bazett_ms"] = ranges["qt_ms"]
+    targets = {
+        name: {
+            "unit": name.rsplit("_", 1)[1],
+            "centre": t["centre"],
+            "scale": t["scale"],
+            "coverage": COVERAGE,
+            "weights": t["weights"],
+            "bias": t["bias"],
+            "range": [t["low"], t["high"]],
+        }
+        for name, t in calibration["targets"].items()
+    }
     made = json.loads((run.folder / "run.json").read_text())
     return {
         "format": FORMAT,
@@ -136,12 +145,20 @@ def _manifest(
             },
             "rhythm": {"shape": [len(RHYTHMS)], "classes": list(RHYTHMS)},
             "p_wave": {"shape": [1]},
+            "findings": {"shape": [len(FINDINGS)], "classes": list(FINDINGS)},
+            "intervals": {"shape": [len(INTERVALS)], "targets": list(INTERVALS)},
+            "spread": {"shape": [len(INTERVALS)], "targets": list(INTERVALS)},
         },
-        "targets": {
-            name: {"unit": name.rsplit("_", 1)[1], "range": ranges[name], "coverage": 0.9} for name in MEASURES
+        "targets": targets,
+        "range_features": list(ranges.FEATURES),
+        "thresholds": {
+            "p_wave": P_WAVE_THRESHOLD,
+            "rhythm": RHYTHM_THRESHOLD,
+            "quality": calibration["quality"]["threshold"],
         },
-        "thresholds": THRESHOLDS,
         "quality": calibration["quality"],
+        "record_rhythm": calibration["record_rhythm"] | {"features": list(rhythms.FEATURES)},
+        "findings": calibration["findings"],
         "max_bridged_ms": calibration["max_bridged_ms"],
         "bridging_harm_ms": calibration["bridging_harm_ms"],
         "files": files,
@@ -180,7 +197,7 @@ def _judged(run: Run) -> dict[str, Any]:
 def _summary(calibration: dict[str, Any]) -> dict[str, dict[str, float]]:
     out = {}
     for name in MEASURED:
-        r = np.array([v for by in calibration["residuals_by_fold"].values() for _, v in by[name]])
+        r = np.array([row[2] for by in calibration["residuals_by_fold"].values() for row in by[name]])
         if len(r):
             mae, sd = float(np.abs(r).mean()), float(r.std())
             out[name] = {"mae": round(mae, 3), "bias": round(float(-r.mean()), 3), "sd": round(sd, 3), "n": len(r)}

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from export.fold import folded
-from train.nets import Net
+from train.nets import WINDOW_HEADS, Net
 
-HEADS = ("masks", "rhythm", "p_wave")
+HEADS = ("masks", *WINDOW_HEADS)
 _OPSET = 17
 
 
@@ -31,7 +31,7 @@ class _Tuple(nn.Module):
 
 
 def float_onnx(net: Net, path: Path, samples: int) -> None:
-    """Write the float graph: input `window` (1, 1, 1, samples), outputs masks, rhythm and p_wave, all logits."""
+    """Write the float graph: input `window` (1, 1, 1, samples), outputs HEADS."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter announces its successor at every call
         torch.onnx.export(

@@ -1,9 +1,9 @@
 """Which net, and which heads: candidates of equal size, by successive halving (Karnin 2013), on one fold.
 
-Every candidate is pretrained and fine-tuned at a fraction of the budget, the best two of those that may win again at the
-whole of it. They are judged on the patients of the selection fold, which none of them has seen, by the product's own
-code; the other folds choose nothing, so that what is later measured on them is measured honestly. Each result is a row
-of `rows.jsonl`, written when it is known: a run that was stopped goes on behind the last one.
+Every candidate is pretrained and fine-tuned at a fraction of the budget, the best two of those that may win again at
+the whole of it. They are judged on the patients of the selection fold, which none of them has seen, by the product's
+own code; the other folds choose nothing, so that what is later measured on them is measured honestly. Each result is
+a row of `rows.jsonl`, written when it is known: a run that was stopped goes on behind the last one.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ from edge_runtime.bundle import MEASURED
 from edge_runtime.conditioning import compand, condition
 from edge_runtime.errors import UsageError
 from edge_runtime.library import cache_folder
+from edge_runtime.ranges import INTERVALS
 from train.config import Config, Mix, Stage, config_from, load_config
 from train.datasets import ludb
 from train.datasets.truth import Case, ludb_cases, qtdb_cases
 from train.evaluate import TorchBackend, uncalibrated, window_of
-from train.nets import INTERVALS, Net
+from train.nets import Net
 from train.run import Run, commit
 
 WAYS = ("masks", "direct", "together")
@@ -78,7 +79,7 @@ def _at(config: Config, share: Mapping[str, float], name: str) -> Config:
     def less(stage: Stage, part: float) -> Stage:
         return replace(stage, mix=Mix(**{k: round(v * part) for k, v in vars(stage.mix).items()}))
 
-    stages = {stage: less(getattr(config, stage), part) for stage, part in share.items()}
+    stages: dict[str, Any] = {stage: less(getattr(config, stage), part) for stage, part in share.items()}
     return replace(config, name=name, folds=(0,), **stages)
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from edge_runtime.errors import UsageError
-from train.nets import INTERVALS, NetSpec
+from edge_runtime.ranges import INTERVALS
+from train.nets import NetSpec
 
 SOURCES = ("synthetic", "ludb", "qtdb", "cinc2017", "ptbxl")
 

@@ -1,28 +1,32 @@
 """What the bundle says of its own certainty, fitted where the net has not been trained.
 
-From the folds' nets on their own patients: the ranges (residual quantiles) and the quality model. From held-out
-synthetic hearts, where the truth is exact: the longest gap that may be bridged. Written to `calibration.json`.
+From the folds' nets on their own patients: the ranges, the quality model, and the rhythm of whole records. From
+PTB-XL's validation fold: the probabilities of the findings. From held-out synthetic hearts, where the truth is
+exact: the longest gap that may be bridged. Written to `calibration.json`; what a fold's own bundle uses is fitted
+without that fold.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from edge_runtime import quality
+from edge_runtime import quality, rhythms
 from edge_runtime.analysis import analyse_window, read
-from edge_runtime.backends import Heads
+from edge_runtime.backends import Backend, Heads
 from edge_runtime.bundle import MEASURED, Model
 from edge_runtime.conditioning import Conditioning, condition
 from edge_runtime.delineation import MaskGrid
 from edge_runtime.intervals import heart_rate_bpm
 from edge_runtime.library import cache_folder
-from edge_runtime.report import MEASURES, RHYTHMS
+from edge_runtime.report import FINDINGS, RHYTHMS
 from edge_runtime.windows import WINDOW_S, Window
 from train import folds
 from train.augment import EM_TRAINING_SHARE, electrode_motion
@@ -30,12 +34,15 @@ from train.datasets.truth import Case, ludb_cases, qtdb_cases
 from train.generators import noise
 from train.generators.hearts import RATE_HZ, synthetic_window
 from train.nets import Net
+from train.ranges import Residual, open_target, targets
+from train.records import RhythmRows, fit_findings, fit_rhythm, rhythm_rows
 from train.run import ALL, Run
 
-COVERAGE = 0.90
 HARM_LIMIT_MS = 1.0
-_WIDEST = (-1e9, 1e9)
 _NOISE_DB = (18, 12, 6, 0, -6, -12)
+# The shares of windows whose heart rate a user may expect to be stated, as they are and at a noise of so many dB, with
+# a margin for noise that no training saw. Within them the gate is as strict as it can be.
+MUST_STATE: dict[float | None, float] = {None: 0.992, 6.0: 0.90, 0.0: 0.65}
 
 
 class TorchBackend:
@@ -61,9 +68,11 @@ def uncalibrated(net_id: str = "uncalibrated@0000000", max_bridged_ms: float = 1
         conditioning=Conditioning(),
         grid=MaskGrid(),
         classes=RHYTHMS,
-        ranges=dict.fromkeys(MEASURES, _WIDEST),
+        targets={name: open_target(name) for name in MEASURED},
         thresholds={"p_wave": 0.5, "rhythm": 0.5, "quality": -1.0},
         quality={"weights": [0.0] * len(quality.FEATURES), "bias": 0.0},
+        record_rhythm={"weights": [[0.0] * len(rhythms.FEATURES)] * len(RHYTHMS), "bias": [0.0] * len(RHYTHMS)},
+        findings=dict.fromkeys(FINDINGS, (1.0, 0.0)),
         max_bridged_ms=max_bridged_ms,
     )
 
@@ -80,46 +89,20 @@ def signal_to_noise(
     return clean_mv + noise_mv * (clean / (noise_in_band * 10 ** (decibel / 20) + 1e-12))
 
 
-def residual_range(residuals: NDArray[np.float64], patients: Sequence[str]) -> tuple[float, float]:
-    """What to add to a value so that COVERAGE of the residuals (truth - value) lie inside, both tails alike.
-
-    Each patient weighs the same, however many windows there are of one; the level has the finite-sample correction of
-    split conformal prediction for that many patients (Vovk 2005). The value itself is always inside.
-    """
-    if len(residuals) == 0:
-        return _WIDEST
-    _, inverse, counts = np.unique(np.asarray(patients), return_inverse=True, return_counts=True)
-    n = len(counts)
-    level = min(1.0, (n + 1) / n * (1 + COVERAGE) / 2)
-    order = np.argsort(residuals)
-    weight = np.cumsum(1.0 / counts[inverse[order]]) / n
-    low, high = (min(int(np.searchsorted(weight, at)), len(order) - 1) for at in (1 - level + 1e-12, level - 1e-12))
-    return min(0.0, float(residuals[order[low]])), max(0.0, float(residuals[order[high]]))
+Residuals = dict[str, list[Residual]]
 
 
-Residuals = dict[str, list[tuple[str, float]]]
-
-
-def pooled_ranges(by_fold: Sequence[Residuals]) -> dict[str, tuple[float, float]]:
-    """By measure, from the (patient, residual) pairs of some folds."""
-    out = {}
-    for name in MEASURED:
-        pairs = [(str(p), float(r)) for by in by_fold for p, r in by[name]]
-        out[name] = residual_range(np.array([r for _, r in pairs]), [p for p, _ in pairs])
-    return out
-
-
-def _residuals(cases: list[Case], backend: TorchBackend, model: Model) -> Residuals:
-    """(patient, truth - value) of each window, by measure."""
+def residuals(cases: list[Case], backend: Backend, model: Model) -> Residuals:
+    """truth - value of each window of each case, by measure, with what its range may know."""
     found: Residuals = {name: [] for name in MEASURED}
     for case in cases:
-        patient = folds.subject(case.dataset, case.record)
+        patient, where = folds.subject(case.dataset, case.record), f"{case.dataset}/{case.record}/{case.lead}"
         for mv, truth in zip(case.windows_mv, case.window_truth, strict=True):
             report = analyse_window(window_of(mv, case.sampling_rate_hz, case.lead), model, backend)
             for name in MEASURED:
-                value, true = report.measures[name].value, truth[name]
-                if value is not None and true is not None:
-                    found[name].append((patient, round(true - value, 3)))
+                value, true = report.measures[name], truth[name]
+                if value.value is not None and true is not None:
+                    found[name].append(Residual(patient, where, true - value.value, value.features))
     return found
 
 
@@ -128,11 +111,17 @@ def within_ec13(bpm: float | None, truth: float) -> bool:
     return bpm is not None and abs(bpm - truth) <= max(5.0, 0.1 * truth)
 
 
-QualityRow = tuple[list[float], bool]
+@dataclass(frozen=True)
+class QualityRow:
+    """One window with noise at `decibel` (None: as it is): features, and whether its heart rate was right."""
+
+    features: tuple[float, ...]
+    right: bool
+    decibel: float | None
 
 
-def _quality_rows(cases: list[Case], backend: TorchBackend, model: Model, rng: np.random.Generator) -> list[QualityRow]:
-    """Features of clean and noisy windows, and whether their heart rate was right."""
+def quality_rows(cases: list[Case], backend: Backend, model: Model, rng: np.random.Generator) -> list[QualityRow]:
+    """Of each case's first window as it is and with noise at some of _NOISE_DB."""
     em = electrode_motion((0.0, EM_TRAINING_SHARE))
     rows = []
     for case in cases:
@@ -146,12 +135,22 @@ def _quality_rows(cases: list[Case], backend: TorchBackend, model: Model, rng: n
             reading = read(mv, rate, model, backend)
             noisy = float(reading.heads["rhythm"][RHYTHMS.index("noisy")])
             values = quality.features(reading.heads["masks"], reading.beats, noisy, reading.conditioned_mv)
-            rows.append((values.tolist(), within_ec13(heart_rate_bpm(reading.beats), truth)))
+            right = within_ec13(heart_rate_bpm(reading.beats), truth)
+            rows.append(QualityRow(tuple(values.tolist()), right, None if decibel is None else float(decibel)))
     return rows
 
 
-def fit_quality(rows: Sequence[QualityRow]) -> dict[str, object]:
-    return fit_logistic(np.array([x for x, _ in rows]), np.array([y for _, y in rows]))
+def fit_quality(rows: Sequence[QualityRow]) -> dict[str, Any]:
+    """The logistic, and the strictest threshold under which the shares of MUST_STATE are still stated."""
+    x, right = np.array([r.features for r in rows]), np.array([r.right for r in rows])
+    model = fit_logistic(x, right)
+    good = np.array([quality.probability(values, model) for values in x])
+    limits = []
+    for decibel, share in MUST_STATE.items():
+        own = good[[r.decibel == decibel for r in rows]]
+        if len(own):
+            limits.append(float(np.quantile(own, 1 - share)))
+    return {**model, "threshold": round(min(limits, default=0.5), 4)}
 
 
 def _noise(
@@ -165,7 +164,7 @@ def _noise(
     return np.interp(np.linspace(0, size - 1, n), np.arange(size), piece)
 
 
-def fit_logistic(x: NDArray[np.float64], y: NDArray[np.bool_], ridge: float = 1.0) -> dict[str, object]:
+def fit_logistic(x: NDArray[np.float64], y: NDArray[np.bool_], ridge: float = 1.0) -> dict[str, Any]:
     """Weights and bias of P(y) by Newton's method, ridge on the standardised weights."""
     mean, scale = x.mean(0), x.std(0) + 1e-9
     z = np.column_stack([(x - mean) / scale, np.ones(len(x))])
@@ -182,7 +181,7 @@ def fit_logistic(x: NDArray[np.float64], y: NDArray[np.bool_], ridge: float = 1.
     return {"features": list(quality.FEATURES), "weights": weights.tolist(), "bias": float(w[-1] - weights @ mean)}
 
 
-def bridging_harm(run: Run, backend: TorchBackend, model: Model, windows: int) -> dict[str, dict[str, float]]:
+def bridging_harm(run: Run, backend: Backend, model: Model, windows: int) -> dict[str, dict[str, float]]:
     """By gap length: by how much the MAE of PR, QRS and QT grows when that gap falls into a window three times."""
     first = run.config.synthetic_windows + run.config.held_out_windows  # hearts that no training has seen
     harm: dict[str, dict[str, list[float]]] = {}
@@ -213,30 +212,44 @@ def longest_bridged_ms(harm: dict[str, dict[str, float]]) -> float:
 
 
 def evaluate(run: Run) -> None:
+    """Fit everything on the folds' own patients, and for each fold on the others', and write `calibration.json`."""
     model = uncalibrated()
     data, few = cache_folder(), run.config.records_per_set
     cases = ludb_cases(data / "ludb", most_records=few) + qtdb_cases(data / "qtdb", most_records=few)
     rng = np.random.default_rng([run.config.seed, 5])
     by_fold: dict[str, Residuals] = {}
     rows: dict[str, list[QualityRow]] = {}
+    records: dict[str, RhythmRows] = {}
     for fold in tqdm([str(f) for f in run.config.folds], desc="folds"):
         backend = TorchBackend(run.load("transfer", fold))
         own = [c for c in cases if str(c.fold) == fold]
-        by_fold[fold] = _residuals(own, backend, model)
-        rows[fold] = _quality_rows(own, backend, model, rng)
-    every = [row for fold in rows.values() for row in fold]
-    others = {fold: [row for other, own in rows.items() if other != fold for row in own] or every for fold in rows}
-    harm = bridging_harm(run, TorchBackend(run.load("transfer", ALL)), model, run.config.bridging_windows)
+        by_fold[fold] = residuals(own, backend, model)
+        rows[fold] = quality_rows(own, backend, model, rng)
+        records[fold] = rhythm_rows(run, backend, fold)
+    net_of_all = TorchBackend(run.load("transfer", ALL))
+    harm = bridging_harm(run, net_of_all, model, run.config.bridging_windows)
+
+    def fitted(chosen: list[str]) -> dict[str, Any]:
+        return {
+            "targets": {n: asdict(t) for n, t in targets([by_fold[f] for f in chosen]).items()},
+            "quality": fit_quality([row for f in chosen for row in rows[f]]),
+            "record_rhythm": fit_rhythm([records[f] for f in chosen]),
+        }
+
+    every = list(by_fold)
+    whole = [row for own in rows.values() for row in own]
     calibration = {
-        "ranges": pooled_ranges(list(by_fold.values())),
-        "residuals_by_fold": by_fold,
-        "quality": fit_quality(every),
-        "quality_without_fold": {fold: fit_quality(own) for fold, own in others.items()},
-        "quality_windows": len(every),
-        "quality_base_rate": float(np.mean([y for _, y in every])),
+        **fitted(every),
+        "without_fold": {fold: fitted([f for f in every if f != fold] or every) for fold in every},
+        "findings": {f: fit_findings(run, f) for f in [*every, ALL]},
+        "residuals_by_fold": {f: {n: [r.to_row() for r in own[n]] for n in own} for f, own in by_fold.items()},
+        "quality_windows": len(whole),
+        "quality_base_rate": float(np.mean([row.right for row in whole])),
         "bridging_harm_ms": harm,
         "max_bridged_ms": longest_bridged_ms(harm),
     }
     path = run.folder / "calibration.json"
     path.write_text(json.dumps(calibration) + "\n")
-    print(f"{path}: ranges {calibration['ranges']}, bridge up to {calibration['max_bridged_ms']:g} ms")
+    print(
+        f"{path}: quality from {calibration['quality']['threshold']}, bridge up to {calibration['max_bridged_ms']:g} ms"
+    )

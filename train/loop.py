@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,11 +23,12 @@ from tqdm import tqdm
 
 from edge_runtime.conditioning import DEFAULT
 from edge_runtime.delineation import WAVES
+from edge_runtime.ranges import INTERVALS
 from edge_runtime.report import RHYTHMS
 from train import parallel
 from train.augment import Batch, augment
 from train.config import SOURCES, Stage, Weights
-from train.nets import INTERVALS, STEPS, Net
+from train.nets import STEPS, Net
 from train.targets import interval_targets
 from train.windows import MOST_BEATS, UNKNOWN, Windows
 
@@ -195,7 +197,11 @@ def train_stage(net: Net, task: Task, folder: Path, name: str) -> Net:
             step += 1
             _move_mean(mean, net, min(0.997, (1 + step) / (10 + step)))
             _gather(sums, parts)
-        row = {"epoch": epoch + 1, **_means(sums), "windows_per_s": round(seen / (time.monotonic() - started), 1)}
+        row: dict[str, Any] = {
+            "epoch": epoch + 1,
+            **_means(sums),
+            "windows_per_s": round(seen / (time.monotonic() - started), 1),
+        }
         if task.validation:
             judged, loss = validate(mean, task, classes, asked, where)
             row["validation"] = {**judged, "total": round(loss, 5)}

@@ -13,13 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from edge_runtime.ranges import INTERVALS
 from edge_runtime.report import FINDINGS, RHYTHMS
 from train.parallel import BatchNorm
 
 STEPS = 1280  # of the masks, at 125 Hz
-
-# The four measures that the direct head names, and what is subtracted from and divided by to make them of order one.
-INTERVALS = {"hr_bpm": (75.0, 20.0), "pr_ms": (160.0, 30.0), "qrs_ms": (95.0, 20.0), "qt_ms": (395.0, 45.0)}
 
 # Heads that speak of the whole window, and how many numbers each gives. `spread` is the log of the scale (Laplace's b)
 # of the error of `intervals`, in the same units.
@@ -36,10 +34,10 @@ WINDOW_HEADS = {
 class NetSpec:
     """Channels at 125, 62.5, 31.25 ... Hz, blocks at each level and their kind, kernel length."""
 
-    channels: tuple[int, ...] = (16, 24, 40, 64, 88)
-    blocks: tuple[int, ...] = (1, 2, 2, 2, 2)
-    kind: str = "separable"
-    kernel: int = 9
+    channels: tuple[int, ...] = (12, 20, 30, 42, 48)
+    blocks: tuple[int, ...] = (1, 1, 1, 1, 2)
+    kind: str = "plain"
+    kernel: int = 7
     window_channels: int = 64
     dropout: float = 0.2
 
@@ -92,7 +90,8 @@ class Inception(nn.Module):
 
 
 class Dilated(nn.Module):
-    """A full convolution whose reach doubles from block to block, with a residual: a TCN that may look ahead (Bai 2018)."""
+    """A full convolution whose reach doubles from block to block, with a residual: a TCN that may look ahead (Bai
+    2018)."""
 
     def __init__(self, channels: int, kernel: int, index: int) -> None:
         super().__init__()

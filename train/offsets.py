@@ -1,8 +1,9 @@
-"""Where annotators put an onset on a smooth wave: what lies between the exact fiducials of a synthetic heart and a hand's.
+"""Where annotators put an onset on a smooth wave: what lies between the exact fiducials of a synthetic heart and a
+hand's.
 
 A net that has seen synthetic hearts alone marks waves as the simulator does. On the annotated patients that a fold may
-train on, the median difference between the hand's mark and the net's is that convention, six numbers; the synthetic hearts
-that are rehearsed beside real ones are then labelled by it, so that the two do not pull the net apart.
+train on, the median difference between the hand's mark and the net's is that convention, six numbers; the synthetic
+hearts that are rehearsed beside real ones are then labelled by it, so that the two do not pull the net apart.
 """
 
 from __future__ import annotations
@@ -61,7 +62,8 @@ def shifted(windows: Windows, offsets_s: Array) -> Windows:
         for edge in (0, 1):
             steps = float(offsets_s[kind, edge]) * GRID.sampling_rate_hz
             outward = -steps if edge == 0 else steps
-            # To widen a wave at its onset, each step takes what lies just behind it in time too; and the other way round.
+            # To widen a wave at its onset, each step takes what lies just behind it in time too; and the other way
+            # round.
             look = abs(steps) if (edge == 0) == (outward > 0) else -abs(steps)
             moved = _look_ahead(mask[:, kind], look)
             mask[:, kind] = np.maximum(mask[:, kind], moved) if outward > 0 else np.minimum(mask[:, kind], moved)

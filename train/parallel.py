@@ -1,7 +1,7 @@
 """Several processes as one (`torchrun`): each takes its share of every batch, and sums are taken over all of them.
 
-What is summed are the losses' sums and counts, batch norm's moments and the gradients, so that two processes do what one
-would with the whole batch. Without `torchrun` every function here gives back what it was given.
+What is summed are the losses' sums and counts, batch norm's moments and the gradients, so that two processes do what
+one would with the whole batch. Without `torchrun` every function here gives back what it was given.
 """
 
 from __future__ import annotations
@@ -98,7 +98,8 @@ class BatchNorm(nn.BatchNorm2d):
         variance = (square - mean * mean).clamp(min=0.0)
         with torch.no_grad():
             momentum = self.momentum or 0.1
-            self.running_mean.lerp_(mean, momentum)
-            self.running_var.lerp_(variance * n / (n - 1), momentum)
+            for held, now in ((self.running_mean, mean), (self.running_var, variance * n / (n - 1))):
+                if held is not None:
+                    held.lerp_(now, momentum)
         scale = self.weight * torch.rsqrt(variance + self.eps)
         return x * scale[:, None, None] + (self.bias - mean * scale)[:, None, None]

@@ -183,7 +183,8 @@ class Run:
         return chosen
 
     def validation(self, stage: Stage, fold: str) -> dict[str, Windows]:
-        """What chooses the epoch: held-out hearts, or of the other folds' patients those set aside, a window a record."""
+        """What chooses the epoch: held-out hearts, or of the other folds' patients those set aside, a window a
+        record."""
         if stage is self.config.pretrain:
             return {"synthetic": self.held_out}
         chosen = {}

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from edge_runtime.intervals import EDGE_S, MIN_BEATS
-from train.nets import INTERVALS
+from edge_runtime.ranges import INTERVALS
 from train.windows import P_ON, QRS_OFF, QRS_ON, T_OFF, WINDOW_S
 
 _SPANS = {"pr_ms": (P_ON, QRS_ON), "qrs_ms": (QRS_ON, QRS_OFF), "qt_ms": (QRS_ON, T_OFF)}

@@ -31,8 +31,8 @@ class Windows:
     signal_uv (n, 2500) int16 conditioned microvolts; mask, known (n, 3, 1280) uint8; beats (n, MOST_BEATS, 4) float32,
     a row a beat: P onset, QRS onset, QRS offset, T offset, s, NaN where not marked; p_wave, rhythm (n,) int8 with
     UNKNOWN; findings (n, 5) int8 with UNKNOWN; fold (n,) int8, that of whoever is never trained on 8 (validates) or 9
-    (tests); group (n,) int32: the record, of which one window is drawn an epoch; validates (n,) bool: its patient chooses
-    the epoch that is kept.
+    (tests); group (n,) int32: the record, of which one window is drawn an epoch; validates (n,) bool: its patient
+    chooses the epoch that is kept.
     """
 
     signal_uv: NDArray[np.int16]
@@ -51,7 +51,8 @@ class Windows:
 
     def select(self, keep: NDArray[np.bool_] | NDArray[np.intp]) -> Windows:
         """Those of a mask or of a list of indices."""
-        return Windows(**{k: None if v is None else v[keep] for k, v in vars(self).items()})
+        chosen: dict[str, Any] = {k: None if v is None else v[keep] for k, v in vars(self).items()}
+        return Windows(**chosen)
 
     def save(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,8 @@ _NO_P = {"AFIB", "AFLT"}
 
 @dataclass(frozen=True)
 class PtbxlRecord:
-    """findings: in the order of FINDINGS. p_waves: 1, 0, or -1 where the rhythm statement does not tell. sex: 0 male."""
+    """findings: in the order of FINDINGS. p_waves: 1, 0, or -1 where the rhythm statement does not tell. sex: 0
+    male."""
 
     name: str
     patient: str

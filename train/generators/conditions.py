@@ -11,7 +11,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-I, II, OTHER = 0, 1, 2  # the lead: the two that a wearable has, and anything else that an electrode pair may see
+LEAD_I, LEAD_II, OTHER = (
+    0,
+    1,
+    2,
+)  # the lead: the two that a wearable has, and anything else that an electrode pair may see
 LEADS = (0.4, 0.38, 0.22)
 
 Lobes = tuple[tuple[float, float], ...]  # signed size and relative width of each deflection, first to last
@@ -143,7 +147,7 @@ class Seen:
     """A condition as one lead of one heart sees it."""
 
     condition: Condition = field(default=NORMAL)
-    lead: int = I
+    lead: int = LEAD_I
 
 
 def draw(rng: np.random.Generator) -> Seen:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,8 @@ _SPIKE = np.pad(np.ones(TABLE - 2), 1)  # a pacemaker's pulse
 class SyntheticWindow:
     """samples_mv: (n,) at RATE_HZ; waves: exact onsets and offsets, s from its start, those cut by an edge included.
 
-    beats: (P onset, QRS onset, QRS offset, T offset) of each beat; of foci that are not the commonest the QRS onset alone.
+    beats: (P onset, QRS onset, QRS offset, T offset) of each beat; of foci that are not the commonest the QRS onset
+    alone.
     """
 
     samples_mv: NDArray[np.float64]
@@ -84,7 +86,7 @@ def _beats(beats: tuple[Beat, ...], waves: list[Wave], seconds: float) -> tuple[
     foci = [_shape(b.focus) for b in beats if b.qrs_onset_s is not None]
     commonest = max(set(foci), key=foci.count) if foci else None
     p_onsets = [b.p_onset_s for b in beats if b.qrs_onset_s is not None]
-    drawn = [(w, after) for w, after in zip(waves, waves[1:], strict=False) if w.kind == QRS]  # its T is drawn with it
+    drawn = [(w, after) for w, after in pairwise(waves) if w.kind == QRS]  # its T is drawn with it
     rows: list[tuple[float | None, ...]] = []
     for focus, p_onset_s, (qrs, t) in zip(foci, p_onsets, drawn, strict=True):
         if qrs.onset_s >= 0 and qrs.offset_s <= seconds:

@@ -1,0 +1,83 @@
+"""How wide a value's range has to be: the error that its window leads one to expect, times a factor that held for
+others.
+
+The expected error is log-linear in what the window shows (FEATURES), fitted on patients that the net had not seen; the
+factor is the conformal quantile of error over expectation on others again (split conformal prediction, Vovk 2005, with
+the expectation as its scale, Lei 2018). Both come with the bundle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime.delineation import QRS, P, T
+from edge_runtime.report import Value
+
+FEATURES = ("spread", "apart", "scatter", "doubt", "beats")
+
+# What the direct head names: the centre that is subtracted and the scale that is divided by, bpm and ms.
+INTERVALS = {"hr_bpm": (75.0, 20.0), "pr_ms": (160.0, 30.0), "qrs_ms": (95.0, 20.0), "qt_ms": (395.0, 45.0)}
+_WAVES = {"hr_bpm": (QRS,), "pr_ms": (P, QRS), "qrs_ms": (QRS,), "qt_ms": (QRS, T)}
+_LEAST, _MOST = -6.0, 4.0  # of the log of the expected error, in scales
+
+
+@dataclass(frozen=True)
+class Target:
+    """One measure: centre and scale in its unit; weights and bias of the expected error's log; and the factors on it
+    that give the low and the high end of the 90 % range."""
+
+    centre: float
+    scale: float
+    weights: tuple[float, ...]
+    bias: float
+    low: float
+    high: float
+
+    def expected_error(self, features: NDArray[np.float64]) -> float:
+        """In the measure's unit."""
+        return self.scale * float(np.exp(np.clip(self.bias + features @ np.array(self.weights), _LEAST, _MOST)))
+
+    def around(self, value: float, features: NDArray[np.float64]) -> Value:
+        expected = self.expected_error(features)
+        low, high = value + self.low * expected, value + self.high * expected
+        return Value(value, max(0.0, low), high, features=tuple(features.tolist()))
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What one window's heads say: of each measure directly and of the log of that error's scale, both in target units
+    (`intervals`, `spread`); and of each wave the doubt in its mask, in steps a window."""
+
+    direct: Mapping[str, float]
+    spread: Mapping[str, float]
+    doubt: NDArray[np.float64]
+
+
+def evidence_of(heads: Mapping[str, NDArray[np.float32]]) -> Evidence:
+    p = 1.0 / (1.0 + np.exp(-np.clip(heads["masks"], -30, 30)))
+    direct, spread = (dict(zip(INTERVALS, map(float, heads[h]), strict=True)) for h in ("intervals", "spread"))
+    return Evidence(direct, spread, (p * (1 - p)).sum(axis=1, dtype=np.float64))
+
+
+def features(
+    name: str, value: float, single: Sequence[float], evidence: Evidence, target: Target
+) -> NDArray[np.float64]:
+    """(len(FEATURES),) of a value that is the median of the beats' `single` ones (for the heart rate: of its RR
+    rates)."""
+    beats = max(1, len(single))
+    scatter = float(np.median(np.abs(np.asarray(single) - np.median(single)))) / target.scale if single else 0.0
+    apart = abs((value - target.centre) / target.scale - evidence.direct[name])
+    doubt = sum(float(evidence.doubt[wave]) for wave in _WAVES[name]) / beats
+    return np.array(
+        [
+            np.clip(evidence.spread[name], -4.0, 3.0),
+            np.log(0.05 + apart),
+            np.log(0.02 + scatter),
+            np.log(0.05 + doubt),
+            np.log(beats),
+        ]
+    )
