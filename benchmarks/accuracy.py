@@ -11,6 +11,7 @@ import contextlib
 import csv
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,27 +19,24 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.statistics import error_table, f1_scores
+from benchmarks import classes, coverage
+from benchmarks.statistics import error_table
 from edge_runtime.analysis import analyse_window
 from edge_runtime.backends import Backend, open_backend
 from edge_runtime.bundle import MEASURED, Bundle, Model, load_bundle
 from edge_runtime.errors import BundleError
 from edge_runtime.library import cache_folder
-from edge_runtime.offline import record_rhythm
-from edge_runtime.report import RHYTHMS
-from edge_runtime.windows import windows_of
 from export.bundle_writer import write_bundle
 from train import folds
 from train.augment import EM_TRAINING_SHARE, electrode_motion
-from train.datasets import cinc2017
+from train.datasets import ludb
 from train.datasets.truth import Case, ludb_cases, qtdb_cases
 from train.evaluate import TorchBackend, signal_to_noise, window_of, within_ec13
 from train.run import Run, commit
 
 ARITHMETICS = ("float", "int8")
 NOISE_DB = (18.0, 12.0, 6.0, 0.0, -6.0)
-# fold, arithmetic, truth, likeliest class, and whether the product would state it (its probability is high enough)
-RhythmRow = tuple[int, str, int, int, bool]
+SELECTION_FOLD = 0  # train/configs/compare.toml
 
 
 @dataclass(frozen=True)
@@ -159,64 +157,72 @@ def noise_table(rows: list[tuple[float, bool, bool, float]]) -> dict[str, dict[s
     return out
 
 
-def rhythm_rows(folder: Path, fold: int, model: Model, backends: dict[str, Backend], few: int) -> list[RhythmRow]:
-    """Each of the fold's CinC records, whole record by its windows' mean."""
-    own = [(n, t) for n, t in cinc2017.records(folder).items() if folds.fold_of("cinc2017", n) == fold]
-    rows = []
-    for name, truth in tqdm(own[: few or None], desc=f"cinc2017 fold {fold}", mininterval=5):
-        mv, rate = cinc2017.read(folder, name)
-        windows = windows_of(mv, rate, "I", 5.0)
-        for arithmetic, backend in backends.items():
-            reports = [analyse_window(w, model, backend) for w in windows]
-            rhythm = record_rhythm(reports, model)
-            said = int(np.argmax(rhythm.distribution)) if rhythm.distribution else RHYTHMS.index("noisy")
-            rows.append((fold, arithmetic, truth, said, rhythm.label is not None))
-    return rows
-
-
 def tables(rows: list[Row]) -> dict[str, Any]:
     """Data set and lead -> measure -> arithmetic -> error table. LUDB's two leads also together."""
-    groups = {
+    groups: dict[str, Callable[[Row], bool]] = {
         "ludb I": lambda r: r.dataset == "ludb" and r.lead == "i",
         "ludb II": lambda r: r.dataset == "ludb" and r.lead == "ii",
         "ludb I + II": lambda r: r.dataset == "ludb",
         "qtdb": lambda r: r.dataset == "qtdb",
+        # The selection fold chose the net and its heads; the others chose nothing.
+        "ludb I + II, folds 1 to 4": lambda r: r.dataset == "ludb" and r.fold != SELECTION_FOLD,
+        "qtdb, folds 1 to 4": lambda r: r.dataset == "qtdb" and r.fold != SELECTION_FOLD,
     }
+    return {g: by for g, belongs in groups.items() if (by := _by_measure([r for r in rows if belongs(r)], ARITHMETICS))}
+
+
+def group_tables(rows: list[Row], subjects: dict[str, ludb.Subject]) -> dict[str, Any]:
+    """int8 on LUDB I + II by sex, age and rate, and on both sets by rate: group -> measure -> error table."""
+    rates = {(r.dataset, r.record, r.lead): r.truth for r in rows if r.measure == "hr_bpm"}
+
+    def rate(r: Row) -> float:
+        return rates.get((r.dataset, r.record, r.lead), np.nan)
+
+    def age(r: Row) -> float:
+        found = subjects.get(r.record) if r.dataset == "ludb" else None
+        return np.nan if found is None or found.age is None else found.age
+
+    def sex(r: Row) -> str | None:
+        found = subjects.get(r.record) if r.dataset == "ludb" else None
+        return found.sex if found else None
+
+    groups: dict[str, Callable[[Row], bool]] = {
+        "ludb, women": lambda r: sex(r) == "F",
+        "ludb, men": lambda r: sex(r) == "M",
+        "ludb, under 50 years": lambda r: age(r) < 50,
+        "ludb, 50 to 69 years": lambda r: 50 <= age(r) < 70,
+        "ludb, 70 years and over": lambda r: age(r) >= 70,
+        "both, under 60 bpm": lambda r: rate(r) < 60,
+        "both, 60 to 99 bpm": lambda r: 60 <= rate(r) < 100,
+        "both, 100 bpm and over": lambda r: rate(r) >= 100,
+    }
+    return {g: by for g, belongs in groups.items() if (by := _by_measure([r for r in rows if belongs(r)], ("int8",)))}
+
+
+def _by_measure(rows: list[Row], arithmetics: tuple[str, ...]) -> dict[str, Any]:
+    """Measure -> arithmetic -> error table."""
     out: dict[str, Any] = {}
-    for group, belongs in groups.items():
-        for name in MEASURED:
-            for arithmetic in ARITHMETICS:
-                own = [r for r in rows if belongs(r) and r.measure == name and r.arithmetic == arithmetic]
-                if not own:
-                    continue
-
-                def column(field: str, own: list[Row] = own) -> np.ndarray:
-                    return np.array([np.nan if (v := getattr(r, field)) is None else v for r in own], np.float64)
-
-                patients = [folds.subject(r.dataset, r.record) for r in own]
-                table = error_table(
-                    column("truth"), column("value"), column("low"), column("high"), column("constant"), patients
-                )
-                out.setdefault(group, {}).setdefault(name, {})[arithmetic] = table
-    return out
-
-
-def rhythm_tables(rows: list[RhythmRow]) -> dict[str, Any]:
-    """F1 of N, A and O: all records out of fold, and fold 0's fifth alone."""
-    out: dict[str, Any] = {}
-    for label, chosen in (("five folds", None), ("fold 0", 0)):
-        for arithmetic in ARITHMETICS:
-            own = [r for r in rows if r[1] == arithmetic and (chosen is None or r[0] == chosen)]
+    for name in MEASURED:
+        for arithmetic in arithmetics:
+            own = [r for r in rows if r.measure == name and r.arithmetic == arithmetic]
             if own:
-                scores = f1_scores([r[2] for r in own], [r[3] for r in own], RHYTHMS)
-                scores["labelled"] = float(np.mean([r[4] for r in own]))
-                scores["f1_mean_nao"] = float(np.mean([scores["f1"][c] for c in ("normal", "af", "other")]))
-                out.setdefault(label, {})[arithmetic] = scores
+                truth, value, low, high, constant = (
+                    np.array([np.nan if (v := getattr(r, field)) is None else v for r in own], np.float64)
+                    for field in ("truth", "value", "low", "high", "constant")
+                )
+                patients = [folds.subject(r.dataset, r.record) for r in own]
+                out.setdefault(name, {})[arithmetic] = error_table(truth, value, low, high, constant, patients)
     return out
 
 
-def _fold_bundle(run: Run, place: Path, fold: str) -> Bundle:
+def _presence(case: Case, backend: Backend) -> classes.PresenceRow:
+    place = case.dataset, folds.subject(case.dataset, case.record), case.p_waves == 1
+    return classes.presence_row(*place, case.windows_mv[0], case.sampling_rate_hz, backend)
+
+
+def fold_bundle(run: Run, fold: str) -> Bundle:
     """The fold's int8 bundle, exported again unless weights, calibration and code are those it was made from."""
+    place = run.cache / f"bundle-fold{fold}"
     if place.exists():
         with contextlib.suppress(BundleError):
             bundle = load_bundle(place)
@@ -233,24 +239,29 @@ def measure(run: Run, results: Path) -> dict[str, Any]:
     data, few = cache_folder(), run.config.records_per_set
     cases = ludb_cases(data / "ludb", most_records=few) + qtdb_cases(data / "qtdb", most_records=few)
     rows: list[Row] = []
-    rhythms: list[RhythmRow] = []
+    rhythms: list[classes.RhythmRow] = []
+    found: list[classes.FindingRow] = []
+    presence: list[classes.PresenceRow] = []
+    ranges: list[coverage.RangeRow] = []
     bundles = []
     without_p: list[tuple[str, bool]] = []
     noisy: list[tuple[float, bool, bool, float]] = []
     em = electrode_motion((EM_TRAINING_SHARE, 1.0))
-    for fold in run.config.folds:
-        place = run.folder / "cache" / f"bundle-fold{fold}"
-        bundle = _fold_bundle(run, place, str(fold))
+    calibration = json.loads((run.folder / "calibration.json").read_text())
+    for fold in tqdm(run.config.folds, desc="folds"):
+        bundle = fold_bundle(run, str(fold))
         bundles.append({"fold": fold, "id": bundle.model.id, "agreement": bundle.manifest["agreement"]})
-        backends: dict[str, Backend] = {
-            "float": TorchBackend(run.load("transfer", str(fold))),
-            "int8": open_backend(bundle, "ai-edge-litert"),
-        }
+        int8 = open_backend(bundle, "ai-edge-litert")
+        backends: dict[str, Backend] = {"float": TorchBackend(run.load("transfer", str(fold))), "int8": int8}
         rows += interval_rows(cases, fold, bundle, backends)
-        without_p += false_pr(cases, fold, bundle.model, backends["int8"])
+        ranges += coverage.range_rows(cases, fold, bundle.model, int8, calibration)
+        presence += [_presence(c, int8) for c in cases if c.fold == fold and c.p_waves in (0, 1)]
+        without_p += false_pr(cases, fold, bundle.model, int8)
         if em is not None:
-            noisy += noise_rows(cases, fold, bundle.model, backends["int8"], em)
-        rhythms += rhythm_rows(data / "cinc2017", fold, bundle.model, backends, few)
+            noisy += noise_rows(cases, fold, bundle.model, int8, em)
+        rhythms += classes.rhythm_rows(data / "cinc2017", fold, bundle.model, backends, few)
+        if (data / "ptbxl").exists():
+            found += classes.finding_rows(data / "ptbxl", fold, bundle.model, backends, few)
     out = {
         "what": "five folds by patient (cinc2017: by record); values of nets that never saw the patient",
         "run": run.config.name,
@@ -259,6 +270,9 @@ def measure(run: Run, results: Path) -> dict[str, Any]:
         "weights": {str(fold): run.digest(str(fold)) for fold in run.config.folds},
         "bundles": bundles,
         "intervals": tables(rows),
+        "by_group": group_tables(rows, ludb.subjects(data / "ludb")),
+        "ranges": coverage.coverage_tables(ranges),
+        "p_presence": classes.presence_tables(presence),
         "pr_where_there_is_no_p": {
             name: {"n": len(own), "stated": sum(own)}
             for name in ("ludb", "qtdb")
@@ -266,7 +280,8 @@ def measure(run: Run, results: Path) -> dict[str, Any]:
         },
         "noise": noise_table(noisy),
         "quality_brier": float(np.mean([(q - right) ** 2 for _, _, right, q in noisy])) if noisy else None,
-        "rhythm": rhythm_tables(rhythms),
+        "rhythm": classes.rhythm_tables(rhythms),
+        "findings": classes.finding_tables(found),
     }
     (run.folder / "accuracy.json").write_text(json.dumps(out) + "\n")
     results.mkdir(parents=True, exist_ok=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 _BOOTSTRAPS = 2000
 
@@ -71,3 +71,31 @@ def f1_scores(truth: Sequence[int], said: Sequence[int], classes: Sequence[str])
         "f1": dict(zip(classes, (float(v) for v in f1), strict=True)),
         "confusion": confusion.tolist(),
     }
+
+
+def roc(truth: ArrayLike, score: ArrayLike) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
+    """Area under the curve (ties count half), and the curve as false and true positive rates. Both classes are
+    needed."""
+    y, s = np.asarray(truth, bool), np.asarray(score, np.float64)
+    order = np.argsort(-s, kind="stable")
+    last = np.append(np.flatnonzero(np.diff(s[order])), len(s) - 1)
+    tpr = np.concatenate([[0.0], np.cumsum(y[order])[last] / y.sum()])
+    fpr = np.concatenate([[0.0], np.cumsum(~y[order])[last] / (~y).sum()])
+    return float(np.sum(np.diff(fpr) * (tpr[1:] + tpr[:-1]) / 2)), fpr, tpr
+
+
+def bootstrap_auc(
+    nets: Sequence[Sequence[Any]], area: Callable[[Sequence[Any]], float | None], draws: int = 200, seed: int = 0
+) -> tuple[float, float]:
+    """95 % interval of the mean over nets of an area, when patients are drawn again, the same for every net."""
+    patients = sorted({row.patient for row in nets[0]})
+    by_patient = [{p: [r for r in net if r.patient == p] for p in patients} for net in nets]
+    rng = np.random.default_rng(seed)
+    found = []
+    for _ in range(draws):
+        drawn = rng.choice(patients, len(patients))
+        areas = [area([r for p in drawn for r in net[p]]) for net in by_patient]
+        if all(a is not None for a in areas):
+            found.append(float(np.mean([a for a in areas if a is not None])))
+    low, high = np.percentile(found, (2.5, 97.5)) if found else (float("nan"), float("nan"))
+    return float(low), float(high)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,23 @@ class LudbLead:
         """From the first annotated instant to the last: inside it every wave is marked."""
         times = [t for w in self.waves for t in (w.onset_s, w.peak_s, w.offset_s) if t is not None]
         return (min(times), max(times)) if times else (0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """sex: F or M; age in years, None where not given."""
+
+    sex: str
+    age: float | None
+
+
+def subjects(folder: Path) -> dict[str, Subject]:
+    """By record name, from `ludb.csv`."""
+    with (folder / "ludb.csv").open(encoding="utf-8-sig") as file:
+        rows = [{k.strip(): (v or "").strip() for k, v in row.items() if k} for row in csv.DictReader(file)]
+    return {
+        row["ID"]: Subject(row["Sex"], float(row["Age"]) if row["Age"].isdigit() else None) for row in rows if row["ID"]
+    }
 
 
 def records(folder: Path) -> list[str]:
