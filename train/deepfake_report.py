@@ -52,17 +52,7 @@ def neurokit_measures(samples_mv: NDArray[np.float64], rate: float) -> Measures:
         import neurokit2
     except ImportError as error:
         raise UsageError(f"NeuroKit2 cannot be used ({error}); pip install 'leadwire[train]'") from error
-    nothing: Measures = dict.fromkeys(MEASURED)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of what its pandas will do one day, several a window
-        try:
-            clean = neurokit2.ecg_clean(samples_mv, sampling_rate=rate)
-            r = np.asarray(neurokit2.ecg_peaks(clean, sampling_rate=rate)[1]["ECG_R_Peaks"], float)
-            marks = neurokit2.ecg_delineate(clean, r.astype(int), sampling_rate=rate, method="dwt")[1]
-        except (ValueError, IndexError, KeyError, TypeError, ZeroDivisionError):  # of too few or too odd beats
-            return nothing
-    if len(r) < MIN_BEATS:
-        return nothing
+    found: Measures = dict.fromkeys(MEASURED)
     end_s = len(samples_mv) / rate - EDGE_S
 
     def median(onset: str, offset: str) -> float | None:
@@ -70,12 +60,20 @@ def neurokit_measures(samples_mv: NDArray[np.float64], rate: float) -> Measures:
         spans = (last - first)[(first >= EDGE_S) & (last <= end_s)]  # NaN, where a mark is missing, is neither
         return 1e3 * float(np.median(spans)) if len(spans) >= MIN_BEATS else None
 
-    return {
-        "hr_bpm": 60.0 * rate * (len(r) - 1) / (r[-1] - r[0]),
-        "pr_ms": median("ECG_P_Onsets", "ECG_R_Onsets"),
-        "qrs_ms": median("ECG_R_Onsets", "ECG_R_Offsets"),
-        "qt_ms": median("ECG_R_Onsets", "ECG_T_Offsets"),
-    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what its pandas will do one day, several a window
+        try:
+            clean = neurokit2.ecg_clean(samples_mv, sampling_rate=rate)
+            r = np.asarray(neurokit2.ecg_peaks(clean, sampling_rate=rate)[1]["ECG_R_Peaks"])
+            if len(r) >= MIN_BEATS:
+                found["hr_bpm"] = 60.0 * rate * (len(r) - 1) / float(r[-1] - r[0])
+                marks = neurokit2.ecg_delineate(clean, r, sampling_rate=rate, method="dwt")[1]
+                found["pr_ms"] = median("ECG_P_Onsets", "ECG_R_Onsets")
+                found["qrs_ms"] = median("ECG_R_Onsets", "ECG_R_Offsets")
+                found["qt_ms"] = median("ECG_R_Onsets", "ECG_T_Offsets")
+        except (ValueError, IndexError, KeyError, TypeError, ZeroDivisionError):  # a flat line, and beats too odd
+            pass
+    return found
 
 
 def agreement(ours: Sequence[Measures], theirs: Sequence[Measures]) -> dict[str, dict[str, Any]]:
