@@ -1,6 +1,7 @@
 """What `deepfake-ecg` draws, as files to look at, and how far the delineator's labels and NeuroKit2's agree on it.
 
-Neither is the truth: there is none of a window that no heart made. A bias between the two may be either's.
+Neither is the truth: there is none of a window that no heart made. Whose a bias is, LUDB says, where it is at hand:
+there NeuroKit2 is held against the cardiologists' marks in the same lead and by the same rules.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from edge_runtime.bundle import MEASURED
 from edge_runtime.delineation import WAVES
 from edge_runtime.errors import UsageError
 from edge_runtime.intervals import EDGE_S, MIN_BEATS
+from edge_runtime.library import cache_folder
+from train.datasets.truth import ludb_cases
 from train.generate import write_wfdb
 from train.generators.deepfake import (
     MV_PER_UNIT,
@@ -77,14 +80,17 @@ def neurokit_measures(samples_mv: NDArray[np.float64], rate: float) -> Measures:
 
 
 def agreement(ours: Sequence[Measures], theirs: Sequence[Measures]) -> dict[str, dict[str, Any]]:
-    """By measure: the share of windows in which each states it, and the difference, ours - theirs, where both do."""
+    """By measure: the share of windows in which each states it, and the difference, ours - theirs, where both do.
+
+    ours: the delineator's measures, or the annotator's; theirs: NeuroKit2's of the same windows.
+    """
     out: dict[str, dict[str, Any]] = {}
     for name in MEASURED:
         a, b = (np.array([m[name] for m in measures], float) for measures in (ours, theirs))
         difference = (a - b)[np.isfinite(a) & np.isfinite(b)]
         n = len(difference)
         out[name] = {
-            "delineator_stated": _rounded(np.isfinite(a).mean(), 4),
+            "stated": _rounded(np.isfinite(a).mean(), 4),
             "neurokit2_stated": _rounded(np.isfinite(b).mean(), 4),
             "both": n,
             "mean_difference": _rounded(difference.mean()) if n else None,
@@ -105,6 +111,16 @@ def population(measures: Sequence[Measures]) -> dict[str, dict[str, Any]]:
             keys = ("p5", "median", "p95")
             out[name] |= dict(zip(keys, map(_rounded, np.percentile(stated, (5, 50, 95))), strict=True))
     return out
+
+
+def _neurokit_on_ludb() -> dict[str, dict[str, Any]] | None:
+    """NeuroKit2 against LUDB's manual marks in lead I; None without the data set."""
+    folder = cache_folder() / "ludb"
+    if not folder.exists():
+        return None
+    cases = ludb_cases(folder, leads=("i",))
+    theirs = [neurokit_measures(c.windows_mv[0], c.sampling_rate_hz) for c in tqdm(cases, desc="LUDB", mininterval=5)]
+    return agreement([c.truth for c in cases], theirs)
 
 
 def _rounded(value: float, digits: int = 2) -> float:
@@ -171,8 +187,9 @@ def generate_deepfake(seed: int, count: int, folder: Path) -> Mapping[str, Any]:
         "peak_to_peak_mv": dict(zip(("p5", "median", "p95"), map(_rounded, peak_to_peak), strict=True)),
         "population": population(ours),
         "population_by_neurokit2": population(theirs),
-        "difference": "delineator - neurokit2",
+        "difference": "delineator, or LUDB's annotator, minus neurokit2",
         "agreement": agreement(ours, theirs),
+        "neurokit2_on_ludb_lead_i": _neurokit_on_ludb(),
         "labels": _labels(windows),
     }
     (folder / "deepfake.json").write_text(json.dumps(result, indent=1) + "\n")

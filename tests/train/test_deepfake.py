@@ -166,7 +166,7 @@ def test_agreement_is_over_the_windows_that_both_state() -> None:
     theirs = [{**none, "hr_bpm": v} for v in (61.0, 67.0, None, 90.0)]
     hr = agreement(ours, theirs)["hr_bpm"]
     assert hr == {
-        "delineator_stated": 0.75,
+        "stated": 0.75,
         "neurokit2_stated": 0.75,
         "both": 2,
         "mean_difference": 1.0,
@@ -190,9 +190,13 @@ def test_neurokit_gives_the_measures_of_a_heart_whose_rate_is_known() -> None:
     assert set(neurokit_measures(np.zeros(0), RATE_HZ).values()) == {None}
 
 
-def test_the_report_stands_beside_the_windows_that_it_is_of(generator: Generator, tmp_path: Path) -> None:
+def test_the_report_stands_beside_the_windows_that_it_is_of(
+    generator: Generator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("neurokit2", reason="needs the package neurokit2: pip install neurokit2==0.2.12")
+    monkeypatch.setenv("LEADWIRE_DATA", str(tmp_path / "none"))
     result = generate_deepfake(1, 3, tmp_path)
+    assert result["neurokit2_on_ludb_lead_i"] is None
     assert json.loads((tmp_path / "deepfake.json").read_text()) == result
     assert result["windows"] == 3
     assert result["draws"] == 3 + sum(result["refused"].values())
