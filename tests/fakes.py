@@ -10,7 +10,10 @@ from edge_runtime.bundle import Model
 from edge_runtime.conditioning import Conditioning
 from edge_runtime.delineation import QRS, MaskGrid, P, T, Wave
 from edge_runtime.quality import FEATURES
-from edge_runtime.report import MEASURES
+from edge_runtime.ranges import FEATURES as RANGE_FEATURES
+from edge_runtime.ranges import INTERVALS, Target
+from edge_runtime.report import FINDINGS
+from edge_runtime.rhythms import FEATURES as RHYTHM_FEATURES
 
 GRID = MaskGrid()
 CLASSES = ("normal", "af", "other", "noisy")
@@ -59,7 +62,22 @@ class FakeBackend:
         self.calls += 1
         assert companded.shape == (2500,) and companded.dtype == np.float32
         rhythm = np.array([4.0 if c == self.rhythm else 0.0 for c in CLASSES], np.float32)
-        return {"masks": logits_of(self.waves), "rhythm": rhythm, "p_wave": np.array([self.p_wave], np.float32)}
+        return {
+            "masks": logits_of(self.waves),
+            "rhythm": rhythm,
+            "p_wave": np.array([self.p_wave], np.float32),
+            "intervals": np.zeros(len(INTERVALS), np.float32),
+            "spread": np.zeros(len(INTERVALS), np.float32),
+            "findings": np.arange(len(FINDINGS), dtype=np.float32) - 2,
+        }
+
+
+def mean_of_logs() -> dict[str, list]:
+    """A record's rhythm as the likeliest by the mean of its windows' log probabilities."""
+    rows = np.zeros((len(CLASSES), len(RHYTHM_FEATURES)))
+    for i, name in enumerate(CLASSES):
+        rows[i, RHYTHM_FEATURES.index(f"log_{name}")] = 1.0
+    return {"weights": rows.tolist(), "bias": [0.0] * len(CLASSES)}
 
 
 def model_that_states_all() -> Model:
@@ -70,8 +88,13 @@ def model_that_states_all() -> Model:
         conditioning=Conditioning(),
         grid=GRID,
         classes=CLASSES,
-        ranges=dict.fromkeys(MEASURES, (-10.0, 10.0)),
+        targets={
+            name: Target(centre, scale, (0.0,) * len(RANGE_FEATURES), float(np.log(1 / scale)), -10.0, 10.0)
+            for name, (centre, scale) in INTERVALS.items()
+        },
         thresholds={"p_wave": 0.5, "rhythm": 0.5, "quality": 0.5},
         quality={"weights": [0.0] * len(FEATURES), "bias": 3.0},
+        record_rhythm=mean_of_logs(),
+        findings=dict.fromkeys(FINDINGS, (1.0, 0.0)),
         max_bridged_ms=48.0,
     )

@@ -1,6 +1,7 @@
 """`python -m train generate|regress|transfer|evaluate --config FILE`; every stage resumes where it was.
 
-generate writes synthetic windows as WFDB with their fiducials, and a contact sheet; regress pretrains on them and
+generate writes windows as WFDB with their fiducials, and a contact sheet: synthetic hearts or, with --source deepfake,
+what deepfake-ecg draws and how far its labels agree with NeuroKit2's. regress pretrains on synthetic hearts and
 fine-tunes on annotated leads; transfer adds the rhythm; evaluate fits ranges and quality out of fold."""
 
 from __future__ import annotations
@@ -30,12 +31,14 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--threads", type=int, help="torch threads; default: all cores")
     parser.add_argument("--device", default="auto", help="cpu, cuda, or auto (default)")
     parser.add_argument("--count", type=int, default=24, help="windows that `generate` writes (default 24)")
+    parser.add_argument("--source", choices=("synthetic", "deepfake"), default="synthetic", help="what generate draws")
     chosen = parser.parse_args(arguments)
 
     import torch
 
     from train.compare import compare
     from train.config import load_config
+    from train.deepfake_report import generate_deepfake
     from train.evaluate import evaluate
     from train.pictures import generate, learning_curves
     from train.run import Run, default_threads
@@ -49,7 +52,8 @@ def main(arguments: list[str]) -> int:
     if unknown := [f for f in folds if f not in run.folds()]:
         parser.error(f"--fold {unknown[0]}: this run has {', '.join(run.folds())}")
     if chosen.verb == "generate":
-        generate(run.config.seed, chosen.count, run.folder)
+        draw = generate_deepfake if chosen.source == "deepfake" else generate
+        draw(run.config.seed, chosen.count, run.folder)
     elif chosen.verb == "regress":
         run.stage("pretrain", device=chosen.device)
         for fold in folds:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
-from edge_runtime.delineation import QRS, P, T
-from train.generators.hearts import RATE_HZ, SyntheticWindow, synthetic_window
+from edge_runtime.delineation import QRS, P, T, Wave
+from train.generators.hearts import RATE_HZ, synthetic_window
 from train.windows import GRID, UNKNOWN, Collector, Labels, Windows, beat_table
 
 _CHUNK = 200
@@ -49,8 +51,10 @@ def synthetic_windows(seed: int, count: int, first: int = 0, cache: Path | None 
     return whole
 
 
-def write_wfdb(window: SyntheticWindow, name: str, folder: Path) -> None:
+def write_wfdb(samples_mv: NDArray[np.float64], waves: Iterable[Wave], comment: str, name: str, folder: Path) -> None:
     """One window as a WFDB record (format 16, a microvolt a count) with its onsets and offsets as `( p )` (`atr`).
+
+    samples_mv: (n,) at 500 Hz; waves: s from its start; comment: the header's, on where it comes from.
 
     The middle symbol stands halfway between onset and offset, not on the peak.
 
@@ -60,12 +64,12 @@ def write_wfdb(window: SyntheticWindow, name: str, folder: Path) -> None:
     import wfdb
 
     folder.mkdir(parents=True, exist_ok=True)
-    column = window.samples_mv.clip(-32, 32)[:, None]
+    column = samples_mv.clip(-32, 32)[:, None]
     as_stored: dict[str, Any] = {"fmt": ["16"], "adc_gain": [_GAIN], "baseline": [0], "write_dir": str(folder)}
-    wfdb.wrsamp(name, RATE_HZ, ["mV"], ["I"], column, comments=[f"synthetic {window.rhythm}"], **as_stored)
+    wfdb.wrsamp(name, RATE_HZ, ["mV"], ["I"], column, comments=[comment], **as_stored)
     marks = [
         (t, symbol)
-        for wave in window.waves
+        for wave in waves
         for t, symbol in (
             (wave.onset_s, "("),
             ((wave.onset_s + wave.offset_s) / 2, _SYMBOLS[wave.kind]),
@@ -75,7 +79,7 @@ def write_wfdb(window: SyntheticWindow, name: str, folder: Path) -> None:
     samples, symbols, last = [], [], -1
     for t, symbol in sorted(marks, key=lambda mark: mark[0]):
         sample = max(round(t * RATE_HZ), last + 1)
-        if t >= 0 and sample < len(window.samples_mv):
+        if t >= 0 and sample < len(samples_mv):
             samples.append(sample)
             symbols.append(symbol)
             last = sample

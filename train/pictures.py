@@ -19,7 +19,13 @@ def generate(seed: int, count: int, folder: Path) -> None:
     """Write `count` windows of the run's seed as WFDB under `generated/`, and a contact sheet of them."""
     for index in range(count):
         window = synthetic_window(np.random.default_rng([seed, index]))
-        write_wfdb(window, f"synthetic{index:05d}", folder / "generated")
+        write_wfdb(
+            window.samples_mv,
+            window.waves,
+            f"synthetic {window.rhythm}",
+            f"synthetic{index:05d}",
+            folder / "generated",
+        )
     contact_sheet(synthetic_windows(seed, count), folder / "contact_sheet.png", min(count, 24))
     print(f"{folder / 'generated'}: {count} records; {folder / 'contact_sheet.png'}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -122,7 +123,7 @@ class Collector:
         )
 
 
-def beat_table(rows: list[tuple[float | None, ...]]) -> NDArray[np.float32]:
+def beat_table(rows: Sequence[tuple[float | None, ...]]) -> NDArray[np.float32]:
     """(MOST_BEATS, 4) from (P onset, QRS onset, QRS offset, T offset) of each beat, s."""
     table = np.full((MOST_BEATS, 4), np.nan, np.float32)
     for row, values in zip(table, rows[:MOST_BEATS], strict=False):

@@ -41,6 +41,10 @@ def test_the_default_bundle_is_whole_and_names_its_making(bundle: Bundle) -> Non
     assert "not a medical device" in m["card"]
 
 
+def test_what_goes_on_the_device_is_small(bundle: Bundle) -> None:
+    assert len(bundle.files[TFLITE]) <= 150_000
+
+
 @pytest.mark.parametrize("name", [TFLITE, ONNX])
 def test_a_wrong_hash_is_refused_and_named(copied: Path, name: str) -> None:
     content = bytearray((copied / name).read_bytes())
@@ -58,6 +62,12 @@ EDITS: dict[str, Callable[[dict], object]] = {
     "mask steps": lambda m: m["heads"]["masks"].update(sampling_rate_hz=250),
     "a number that is none": lambda m: m["quality"].update(bias=float("nan")),
     "quality weights": lambda m: m["quality"].update(weights=[1.0]),
+    "range weights for other": lambda m: m["targets"]["pr_ms"].update(weights=[1.0]),
+    "without a scale": lambda m: m["targets"]["pr_ms"].update(scale=0),
+    "record's rhythm among 3 classes": lambda m: m["record_rhythm"].update(weights=m["record_rhythm"]["weights"][:3]),
+    "record rhythm weights": lambda m: m["record_rhythm"]["weights"][0].pop(),
+    "findings NORM, MI": lambda m: m["findings"].pop("HYP"),
+    "spread head of shape": lambda m: m["heads"]["spread"].update(shape=[3]),
     "outside of": lambda m: m["targets"]["hr_bpm"].update(range=[5, 9]),
     "'p_wave'": lambda m: m["heads"].pop("p_wave"),
     "no list of what was allowed": lambda m: m.update(allowed=0),
@@ -107,7 +117,14 @@ def test_every_back_end_gives_the_same_beats(bundle: Bundle) -> None:
     x = compand(condition(ecg_of(regular_waves(), 250), 250))
     heads = {name: open_backend(bundle, name)(x) for name in BACKENDS}
     for name, out in heads.items():
-        assert {k: v.shape for k, v in out.items()} == {"masks": (3, 1280), "rhythm": (4,), "p_wave": (1,)}, name
+        assert {k: v.shape for k, v in out.items()} == {
+            "masks": (3, 1280),
+            "rhythm": (4,),
+            "p_wave": (1,),
+            "findings": (5,),
+            "intervals": (4,),
+            "spread": (4,),
+        }, name
         assert all(v.dtype == np.float32 for v in out.values())
         waves = bundle.model.grid.read(out["masks"])
         assert sum(w.kind == 1 for w in waves) == 13, name

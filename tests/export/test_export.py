@@ -24,7 +24,7 @@ from train.nets import Net, NetSpec
 from train.run import Run
 
 ROOT = Path(__file__).parent.parent.parent
-SMALL = NetSpec(channels=(4, 6, 8), blocks=(1, 1, 1), rhythm_channels=8)
+SMALL = NetSpec(channels=(4, 6, 8), blocks=(1, 1, 1), window_channels=8)
 
 
 @pytest.fixture
@@ -89,7 +89,8 @@ def test_the_chain_makes_a_bundle_that_runs(smoke: Path) -> None:
     for name in ("ai-edge-litert", "tflite-runtime", "onnxruntime"):
         assert np.isfinite(open_backend(bundle, name)(x)["masks"]).all()
     said = json.loads((smoke / "smoke" / "calibration.json").read_text())
-    assert set(said["ranges"]) == {"hr_bpm", "pr_ms", "qrs_ms", "qt_ms"}
+    assert set(said["targets"]) == {"hr_bpm", "pr_ms", "qrs_ms", "qt_ms"}
+    assert set(said["without_fold"]) == {"0"}
     assert (smoke / "smoke" / "learning_curves.png").stat().st_size > 5000
 
 

@@ -72,7 +72,7 @@ def test_windows_are_written_as_wfdb_with_their_fiducials(tmp_path: Path) -> Non
 
     for index in range(12):
         window = synthetic_window(np.random.default_rng([1, index]))
-        write_wfdb(window, "w", tmp_path)
+        write_wfdb(window.samples_mv, window.waves, f"synthetic {window.rhythm}", "w", tmp_path)
         lead = read_record(tmp_path / "w").lead()
         assert np.abs(lead.millivolts - window.samples_mv).max() < 0.0006
         found = [w for w in read_waves(tmp_path / "w", "atr", RATE_HZ) if w.kind == QRS and w.onset_s and w.offset_s]
