@@ -36,6 +36,7 @@ def main(arguments: list[str]) -> int:
 
     import torch
 
+    from train import parallel
     from train.compare import compare
     from train.config import load_config
     from train.deepfake_report import generate_deepfake
@@ -43,6 +44,7 @@ def main(arguments: list[str]) -> int:
     from train.pictures import generate, learning_curves
     from train.run import Run, default_threads
 
+    parallel.begin()
     torch.set_num_threads(chosen.threads or default_threads())
     if chosen.verb == "compare":
         compare(chosen.config, chosen.runs, chosen.device, chosen.only)
@@ -64,6 +66,7 @@ def main(arguments: list[str]) -> int:
         learning_curves(run.folder)
     else:
         evaluate(run)
+    parallel.end()
     return 0
 
 

@@ -7,7 +7,8 @@ one would with the whole batch. Without `torchrun` every function here gives bac
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
@@ -40,6 +41,18 @@ def wait() -> None:
     """Until every process has come here."""
     if size() > 1:
         distributed.barrier()
+
+
+@contextmanager
+def first_alone() -> Iterator[None]:
+    """The first process goes through the block before the others, which find on disk what it left there."""
+    if rank() > 0:
+        wait()
+    try:
+        yield
+    finally:
+        if rank() == 0:
+            wait()
 
 
 def share(batch: Batch) -> Batch:

@@ -219,15 +219,6 @@ class Run:
         path.write_text(json.dumps({"waves": list(WAVES), "edges": ["onset", "offset"], "offsets_s": rounded}) + "\n")
         return np.array(rounded)
 
-    def _noise_of(self, sources: Mapping[str, Windows]) -> np.ndarray:
-        """The bank, and what the stage's own training records hold that their annotators called noise."""
-        if "cinc2017" not in sources:
-            return self.noise
-        windows = sources["cinc2017"]
-        real = windows.signal_uv[windows.rhythm == RHYTHMS.index("noisy")].astype(np.float32) * 1e-3
-        scale = real.std(1, keepdims=True)
-        return np.concatenate([self.noise, (real / scale.clip(1e-6))[scale[:, 0] > MIN_NOISE_MV]])
-
     # ---- stages ------------------------------------------------------------------------------------------------------
 
     def stage(self, name: str, fold: str = ALL, device: str = "auto") -> None:
@@ -242,12 +233,13 @@ class Run:
             net = Net(self.config.net)
         else:
             net = self.load("pretrain" if name == "regress" else "regress", fold)
-        sources = self.sources(spec, fold)
+        with parallel.first_alone():
+            sources, validation, bank = self.sources(spec, fold), self.validation(spec, fold), self.noise
         seed = self.config.seed * 100 + (99 if fold == ALL else int(fold))
         task = Task(
             sources,
-            self.validation(spec, fold),
-            self._noise_of(sources),
+            validation,
+            _with_real_noise(bank, sources),
             spec,
             self.config.weights,
             self.config.measures,
@@ -262,6 +254,16 @@ class Run:
 
     def folds(self) -> list[str]:
         return [*(str(f) for f in self.config.folds), ALL]
+
+
+def _with_real_noise(bank: np.ndarray, sources: Mapping[str, Windows]) -> np.ndarray:
+    """The bank, and what a stage's own training records hold that their annotators called noise."""
+    if "cinc2017" not in sources:
+        return bank
+    windows = sources["cinc2017"]
+    real = windows.signal_uv[windows.rhythm == RHYTHMS.index("noisy")].astype(np.float32) * 1e-3
+    scale = real.std(1, keepdims=True)
+    return np.concatenate([bank, (real / scale.clip(1e-6))[scale[:, 0] > MIN_NOISE_MV]])
 
 
 def default_threads() -> int:

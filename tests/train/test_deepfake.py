@@ -35,7 +35,10 @@ def small_chunks(generator: Generator, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def same(a: Windows, b: Windows) -> bool:
-    return all(np.array_equal(getattr(a, name), getattr(b, name), equal_nan=name == "beats") for name in Windows.__dataclass_fields__)
+    return all(
+        np.array_equal(getattr(a, name), getattr(b, name), equal_nan=name == "beats")
+        for name in Windows.__dataclass_fields__
+    )
 
 
 def test_lead_i_looks_like_millivolts_of_a_heart(generator: Generator) -> None:

@@ -86,9 +86,17 @@ def test_a_fold_trains_on_nobody_whom_it_is_tested_on(tmp_path: Path) -> None:
         need(name)
     config = load_config(Path(__file__).parent.parent.parent / "train" / "configs" / "smoke.toml")
     run = Run.create(config, tmp_path)
-    for fold in ("0", "3"):
+    for fold in ("0", "3", ALL):
+        run.place(fold).mkdir(parents=True)
+        (run.place(fold) / "offsets.json").write_text('{"offsets_s": [[0, 0], [0, 0], [0, 0]]}')
+        judges = run.validation(config.transfer, fold)
         for name, windows in run.sources(config.transfer, fold).items():
-            assert (windows.fold != int(fold)).all(), name
+            assert fold == ALL or (windows.fold != int(fold)).all(), name
+            assert (windows.fold < folds.FOLDS).all(), "PTB-XL's validating and testing folds train nothing"
+            assert not windows.validates.any(), name
+            if name in judges:
+                assert not set(judges[name].group.tolist()) & set(windows.group.tolist())
+                assert fold == ALL or (judges[name].fold != int(fold)).all()
     whole = run.sources(config.transfer, ALL)
     assert all(len(whole[n]) >= len(run.sources(config.transfer, "0")[n]) for n in whole)
 

@@ -9,21 +9,34 @@ import numpy as np
 import pytest
 import torch
 
+from edge_runtime import quality, rhythms
+from edge_runtime.delineation import QRS, P, T
 from edge_runtime.errors import UsageError
+from edge_runtime.ranges import INTERVALS, Target
 from train import folds, loop
+from train import offsets as offsets_module
 from train.augment import Batch, augment
-from train.config import Config, Mix, Stage, config_from, load_config
+from train.config import Config, Mix, Stage, Weights, config_from, load_config
 from train.datasets.qtdb import MITDB_SUBJECTS
-from train.evaluate import fit_logistic, longest_bridged_ms, residual_range, signal_to_noise
+from train.evaluate import MUST_STATE, QualityRow, fit_logistic, fit_quality, longest_bridged_ms, signal_to_noise
 from train.generate import synthetic_windows
-from train.loop import batches, losses, to_input, train_stage
-from train.nets import Net, NetSpec
+from train.loop import Task, batches, losses, to_input, train_stage
+from train.nets import BLOCKS, Net, NetSpec
+from train.offsets import fit_offsets, shifted
+from train.ranges import Residual, conformal_factor, constant_width, expected_error, fit_target
+from train.records import RhythmRows, fit_rhythm, platt
 from train.run import Run
-from train.windows import Windows
+from train.targets import interval_targets
+from train.windows import GRID, MOST_BEATS, QRS_ON, Windows
 
 CONFIGS = Path(__file__).parent.parent.parent / "train" / "configs"
-SMALL = NetSpec(channels=(4, 6, 8), blocks=(1, 1, 1), rhythm_channels=8)
+SMALL = NetSpec(channels=(4, 6, 8), blocks=(1, 1, 1), window_channels=8)
 STAGE = Stage(epochs=3, learning_rate=5e-3, mix=Mix(synthetic=32), batch=16)
+
+
+def job(windows: Windows, bank: np.ndarray | None = None, stage: Stage = STAGE) -> Task:
+    bank = np.zeros((4, 2500), np.float32) if bank is None else bank
+    return Task({"synthetic": windows}, {}, bank, stage, Weights(), tuple(INTERVALS), 5, "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -87,8 +100,17 @@ def test_the_net_has_the_shapes_that_the_grid_expects() -> None:
         "masks": (2, 3, 1, 1280),
         "rhythm": (2, 4, 1, 1),
         "p_wave": (2, 1, 1, 1),
+        "findings": (2, 5, 1, 1),
+        "intervals": (2, 4, 1, 1),
+        "spread": (2, 4, 1, 1),
     }
     assert sum(p.numel() for p in Net().parameters()) <= 100_000
+
+
+@pytest.mark.parametrize("kind", BLOCKS)
+def test_every_kind_of_block_keeps_its_levels_length(kind: str) -> None:
+    out = Net(dataclasses.replace(SMALL, kind=kind, channels=(8, 12, 16)))(torch.zeros(1, 1, 1, 2500))
+    assert out["masks"].shape == (1, 3, 1, 1280)
 
 
 def test_the_device_and_the_training_compand_alike() -> None:
@@ -99,40 +121,97 @@ def test_the_device_and_the_training_compand_alike() -> None:
 
 
 def empty(n: int = 4) -> Batch:
-    masks = torch.zeros(n, 3, 1280)
-    return Batch(torch.zeros(n, 2500), masks, masks.clone(), torch.full((n,), -1), torch.full((n,), -1))
+    masks, unknown = torch.zeros(n, 3, 1280), torch.full((n,), -1)
+    beats = torch.full((n, MOST_BEATS, 4), torch.nan)
+    return Batch(torch.zeros(n, 2500), masks, masks.clone(), beats, unknown, unknown.clone(), torch.full((n, 5), -1))
+
+
+def lost(net: Net, batch: Batch) -> dict[str, float]:
+    with torch.no_grad():
+        parts = losses(net(to_input(torch.randn(4, 2500))), batch, torch.ones(4), torch.ones(4))
+    return {name: float(loss) for name, (loss, _) in parts.items()}
 
 
 def test_what_is_not_known_costs_nothing() -> None:
     net = Net(SMALL)
-    parts = losses(net(to_input(torch.randn(4, 2500))), empty(), torch.ones(4))
-    assert all(float(v.detach()) == 0.0 for v in parts.values())
+    assert set(lost(net, empty()).values()) == {0.0}
     some = empty()
     some.known[0, 1, 100:200] = 1.0
     some.rhythm[2] = 3
-    with torch.no_grad():
-        parts = losses(net(to_input(torch.randn(4, 2500))), some, torch.ones(4))
-    assert float(parts["masks"]) > 0
-    assert float(parts["rhythm"]) > 0
-    assert float(parts["p_wave"]) == 0
+    some.findings[1] = 0
+    some.beats[3, :4, 1] = torch.tensor([1.0, 2.0, 3.0, 4.0])
+    found = lost(net, some)
+    assert found["p_wave"] == 0
+    assert all(found[name] != 0 for name in ("masks", "rhythm", "findings", "intervals"))
 
 
-def test_time_is_warped_for_the_signal_and_its_masks_alike(hearts: Windows) -> None:
-    assert hearts.mask is not None
-    mask = torch.from_numpy(hearts.mask).float() / 255
-    beats = mask[:, 1]
-    signal = torch.nn.functional.interpolate(beats[:, None], size=2560, mode="linear", align_corners=False)[
-        :, 0, 30:2530
-    ]
-    batch = Batch(signal, mask, torch.ones_like(mask), torch.ones(len(mask)), torch.ones(len(mask)))
+def test_the_direct_head_is_asked_for_what_the_beats_say() -> None:
+    beats = torch.full((2, MOST_BEATS, 4), torch.nan)
+    for i, t in enumerate(np.arange(0.3, 9.9, 0.8)):
+        beats[0, i] = torch.tensor([t - 0.16, t, t + 0.1, t + 0.4 + 0.02 * (i % 2)])
+    beats[1, :2, 1] = torch.tensor([1.0, 2.0])
+    found = interval_targets(beats)
+    expected = [(v - c) / s for v, (c, s) in zip((75, 160, 100, 410), INTERVALS.values(), strict=True)]
+    assert found[0].tolist() == pytest.approx(expected, abs=0.25), "an even number of beats: the middle of the two"
+    assert found[0, :3].tolist() == pytest.approx(expected[:3], abs=1e-3)
+    assert found[1].isnan().all(), "two beats are too few"
+
+
+def test_time_is_bent_for_the_signal_its_masks_and_its_beats_alike(hearts: Windows) -> None:
+    batch = loop._take(hearts, np.arange(len(hearts)))
+    covered = torch.nn.functional.interpolate(batch.mask[:, 1:2], size=2560, mode="linear", align_corners=False)
+    batch = dataclasses.replace(batch, signal_mv=covered[:, 0, 30:2530])
     out = augment(batch, torch.zeros(4, 2500), torch.Generator().manual_seed(1), 0.0, 1.0)
-    again = torch.nn.functional.interpolate(out.mask[:, 1:2], size=2560, mode="linear", align_corners=False)[
-        :, 0, 30:2530
-    ]
-    scaled = out.signal_mv / out.signal_mv.amax(1, keepdim=True).clamp(min=1e-6)
+    again = torch.nn.functional.interpolate(out.mask[:, 1:2], size=2560, mode="linear", align_corners=False)
     inside = torch.nn.functional.interpolate(out.known[:, 1:2], size=2560)[:, 0, 30:2530] == 1
-    assert float(((scaled - again).abs() * inside).mean()) < 0.02
+    drawn = (again[:, 0, 30:2530] > 0.5) & inside
+    assert float(out.signal_mv[drawn].median()) > 5 * float(out.signal_mv[~drawn].abs().median())
     assert float(out.known.mean()) < 1.0, "what was shifted in from outside is unknown"
+    apart = []
+    for i in range(len(hearts)):
+        p = out.mask[i].numpy().clip(1e-4, 1 - 1e-4)
+        edges = [w.onset_s for w in GRID.read(np.log(p / (1 - p))) if w.kind == QRS]
+        for t in out.beats[i, :, QRS_ON].numpy():
+            if 0.3 < t < 9.7 and edges:
+                apart.append(min(abs(t - e) for e in edges))
+    assert np.percentile(apart, 95) < 0.002
+    bent = (out.beats[:, :, 2] - out.beats[:, :, 1]) / (batch.beats[:, :, 2] - batch.beats[:, :, 1])
+    assert np.nanstd(bent.numpy()) > 0.05, "widths change from beat to beat"
+
+
+def test_offsets_move_both_edges_of_a_mask_and_its_beats(hearts: Windows) -> None:
+    offsets = np.array([[-0.008, 0.0], [-0.006, 0.010], [0.0, -0.012]])
+    moved = shifted(hearts, offsets)
+    assert hearts.mask is not None and moved.mask is not None and hearts.beats is not None and moved.beats is not None
+    assert np.nanmax(np.abs(moved.beats[:, :, QRS_ON] - hearts.beats[:, :, QRS_ON] + 0.006)) < 1e-6
+    found: dict[int, list[tuple[float, float]]] = {}
+    for before, after in zip(hearts.mask, moved.mask, strict=True):
+        a, b = (offsets_module._waves(m.astype(np.float32) / 255) for m in (before, after))
+        for kind in (P, QRS, T):
+            x, y = ([w for w in waves if w.kind == kind and 0.3 < w.onset_s < 9.5] for waves in (a, b))
+            if len(x) == len(y):
+                found.setdefault(kind, []).extend(
+                    (w.onset_s - v.onset_s, w.offset_s - v.offset_s) for v, w in zip(x, y, strict=True)
+                )
+    for kind, pairs in found.items():
+        assert np.median(pairs, axis=0) == pytest.approx(offsets[kind], abs=0.0015), kind
+
+
+def test_offsets_are_found_again(hearts: Windows) -> None:
+    """A net that draws exactly what the simulator drew, against annotators who put every mark elsewhere."""
+    offsets = np.array([[-0.010, 0.006], [-0.008, 0.008], [0.010, -0.014]])
+
+    class Exact(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+            signal = torch.sinh(x[:, 0, 0]) * 0.1
+            known = torch.from_numpy(hearts.signal_uv.astype(np.float32) * 1e-3)
+            i = int((known - signal).abs().sum(1).argmin())
+            assert hearts.mask is not None
+            p = torch.from_numpy(hearts.mask[i : i + 1].astype(np.float32) / 255).clamp(1e-4, 1 - 1e-4)
+            return {"masks": torch.log(p / (1 - p))[:, :, None]}
+
+    fitted = fit_offsets(Exact(), [shifted(hearts, offsets)])  # type: ignore[arg-type]
+    assert fitted == pytest.approx(offsets, abs=0.002)
 
 
 def test_an_epoch_takes_each_record_once_before_any_twice(hearts: Windows) -> None:
@@ -157,7 +236,8 @@ def test_a_run_that_was_killed_goes_on_to_the_same_net(
         torch.manual_seed(0)
         return Net(dataclasses.replace(SMALL))
 
-    whole = train_stage(fresh(), {"synthetic": hearts}, bank, STAGE, tmp_path / "a", "s", 5, "cpu")
+    task = job(hearts, bank)
+    whole = train_stage(fresh(), task, tmp_path / "a", "s")
     saves, save = 0, torch.save
 
     def killed_in_the_second_epoch(*arguments: object, **more: object) -> None:
@@ -169,26 +249,36 @@ def test_a_run_that_was_killed_goes_on_to_the_same_net(
 
     monkeypatch.setattr(loop.torch, "save", killed_in_the_second_epoch)
     with pytest.raises(KeyboardInterrupt):
-        train_stage(fresh(), {"synthetic": hearts}, bank, STAGE, tmp_path / "b", "s", 5, "cpu")
-    resumed = train_stage(fresh(), {"synthetic": hearts}, bank, STAGE, tmp_path / "b", "s", 5, "cpu")
+        train_stage(fresh(), task, tmp_path / "b", "s")
+    resumed = train_stage(fresh(), task, tmp_path / "b", "s")
     for key, value in whole.state_dict().items():
         assert torch.allclose(value.float(), resumed.state_dict()[key].float(), atol=1e-5), key
 
 
 def test_the_mean_net_is_a_copy(hearts: Windows, tmp_path: Path) -> None:
     net = Net(SMALL)
-    mean = train_stage(
-        net,
-        {"synthetic": hearts},
-        np.zeros((4, 2500), np.float32),
-        dataclasses.replace(STAGE, epochs=1),
-        tmp_path,
-        "s",
-        1,
-        "cpu",
-    )
+    mean = train_stage(net, job(hearts, stage=dataclasses.replace(STAGE, epochs=1)), tmp_path, "s")
     assert mean is not net
     assert not torch.equal(mean.stem[0].weight, net.stem[0].weight)
+
+
+def test_the_epoch_that_was_best_on_validation_is_the_one_that_is_kept(
+    hearts: Windows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second of three epochs is made the best; what is handed on is what the net was then, not what it became."""
+    seen: list[dict[str, torch.Tensor]] = []
+
+    def judged(net: Net, *rest: object) -> tuple[dict[str, float], float]:
+        seen.append({k: v.clone() for k, v in net.state_dict().items()})
+        return {}, [3.0, 1.0, 2.0][len(seen) - 1]
+
+    monkeypatch.setattr(loop, "validate", judged)
+    task = dataclasses.replace(job(hearts), validation={"synthetic": hearts})
+    kept = train_stage(Net(SMALL), task, tmp_path, "s").state_dict()
+    assert all(torch.equal(v, seen[1][k]) for k, v in kept.items())
+    assert any(not torch.equal(v, seen[2][k]) for k, v in kept.items())
+    rows = [json.loads(line) for line in (tmp_path / "s.log.jsonl").read_text().splitlines()]
+    assert [row["validation"]["total"] for row in rows] == [3.0, 1.0, 2.0]
 
 
 def test_a_run_of_another_config_is_not_overwritten(tmp_path: Path) -> None:
@@ -203,19 +293,83 @@ def test_a_run_of_another_config_is_not_overwritten(tmp_path: Path) -> None:
         Run.open(tmp_path / "none")
 
 
-def test_ranges_hold_what_they_say_for_new_patients(rng: np.random.Generator) -> None:
-    held = []
-    for _ in range(400):
-        low, high = residual_range(rng.normal(1, 5, 60), [str(i) for i in range(60)])
-        fresh = rng.normal(1, 5, 200)
-        held.append(np.mean((fresh >= low) & (fresh <= high)))
-    assert 0.895 < np.mean(held) < 0.93
+def drawn(rng: np.random.Generator, patients: int, windows: int = 3) -> list[Residual]:
+    """Errors of Laplace's law whose scale a feature tells, and a patient's own part of it that nothing tells."""
+    rows = []
+    for p in range(patients):
+        own = rng.lognormal(0, 0.3)
+        for _ in range(windows):
+            spread = rng.normal()
+            features = (spread, *rng.normal(size=4))
+            rows.append(Residual(f"p{p}", "c", rng.laplace(0, 8 * own * np.exp(0.7 * spread)), tuple(features)))
+    return rows
+
+
+def held(target: Target, rows: list[Residual]) -> tuple[float, float]:
+    """Coverage and mean interval score: width and twenty times what the truth is outside by."""
+    reach = target.high * np.array([target.expected_error(np.array(r.features)) for r in rows])
+    error = np.abs([r.residual for r in rows])
+    return float(np.mean(error <= reach)), float(np.mean(2 * reach + 20 * np.maximum(error - reach, 0)))
+
+
+def test_ranges_hold_what_they_say_for_new_patients_and_score_better_than_one_width(rng: np.random.Generator) -> None:
+    covered, ratios = [], []
+    for _ in range(25):
+        known, fresh = drawn(rng, 120), drawn(rng, 200)
+        ours, one = (held(make("pr_ms", known), fresh) for make in (fit_target, constant_width))
+        covered.append(ours[0])
+        ratios.append(ours[1] / one[1])
+    assert 0.88 < np.mean(covered) < 0.935
+    assert np.mean(ratios) < 0.9
+
+
+def test_the_expected_error_finds_the_feature_that_tells_it(rng: np.random.Generator) -> None:
+    rows = drawn(rng, 800)
+    features, errors = np.array([r.features for r in rows]), np.abs([r.residual for r in rows]) / 30
+    weights, _ = expected_error(features, errors, np.ones(len(rows)))
+    assert weights[0] == pytest.approx(0.7, abs=0.1)
+    assert np.abs(weights[1:]).max() < 0.1
 
 
 def test_a_patient_with_many_windows_weighs_as_much_as_one_with_few() -> None:
-    residuals = np.concatenate([np.full(1000, 50.0), np.linspace(-1, 1, 99)])
-    _, high = residual_range(residuals, ["loud"] * 1000 + [str(i) for i in range(99)])
-    assert high <= 1.0
+    scores = np.concatenate([np.full(1000, 50.0), np.linspace(0, 1, 99)])
+    assert conformal_factor(scores, ["loud"] * 1000 + [str(i) for i in range(99)]) <= 1.0
+
+
+def test_too_few_patients_give_a_range_that_holds_everything(rng: np.random.Generator) -> None:
+    assert held(fit_target("pr_ms", drawn(rng, 6)), drawn(rng, 50))[0] == 1.0
+
+
+def test_the_quality_threshold_is_as_strict_as_what_has_to_be_stated_allows(rng: np.random.Generator) -> None:
+    rows = []
+    for decibel, badness in ((None, 0.0), (6.0, 1.0), (0.0, 2.0), (-6.0, 4.0)):
+        for _ in range(400):
+            x = badness + rng.normal(0, 0.7)
+            rows.append(QualityRow((x, *(0.0,) * 7), bool(rng.random() < 1 / (1 + np.exp(3 * (x - 3)))), decibel))
+    model = fit_quality(rows)
+    good = np.array([quality.probability(np.array(r.features), model) for r in rows]) >= model["threshold"]
+    stated = {d: good[[r.decibel == d for r in rows]].mean() for d in MUST_STATE}
+    assert all(stated[d] >= share - 0.005 for d, share in MUST_STATE.items())
+    assert any(stated[d] <= share + 0.01 for d, share in MUST_STATE.items())
+
+
+def test_platt_finds_slope_and_offset(rng: np.random.Generator) -> None:
+    z = rng.normal(0, 2, 20000)
+    slope, offset = platt(z, rng.random(20000) < 1 / (1 + np.exp(-(0.6 * z - 1))))
+    assert (slope, offset) == pytest.approx((0.6, -1.0), abs=0.06)
+    assert platt(z, np.zeros(20000, bool)) == (1.0, 0.0)
+
+
+def test_a_records_rhythm_is_learnt_from_its_windows(rng: np.random.Generator) -> None:
+    labels = rng.integers(0, 4, 600)
+    values = rng.normal(size=(600, len(rhythms.FEATURES)))
+    values[np.arange(600), labels] += 3
+    model = fit_rhythm([RhythmRows(values, labels)])
+    said = [int(rhythms.probabilities(v, model).argmax()) for v in values]
+    assert np.mean(said == labels) > 0.9
+    few = fit_rhythm([RhythmRows(values[:0], labels[:0])])
+    p = [0.1, 0.2, 0.6, 0.1]
+    assert rhythms.probabilities(rhythms.features([p], [[]]), few) == pytest.approx(p)
 
 
 def test_noise_is_as_loud_as_asked_in_the_band_that_counts(rng: np.random.Generator) -> None:
