@@ -20,7 +20,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--only-tables", action="store_true", help="rewrite the tables from the result that is there")
     chosen = parser.parse_args(arguments)
 
-    from benchmarks.report import accuracy_markdown, put_between
+    from benchmarks.report import accuracy_markdown, card_markdown, put_between
+    from edge_runtime.bundle import DEFAULT, load_bundle
 
     if chosen.only_tables:
         result = json.loads((chosen.results / "accuracy.json").read_text())
@@ -36,6 +37,8 @@ def main(arguments: list[str]) -> int:
     print(table)
     if chosen.readme.exists():
         put_between(chosen.readme, "accuracy", table)
+        card = chosen.readme.parent / "docs" / "model-card.md"
+        card.write_text(card_markdown(result, load_bundle(DEFAULT).manifest["card"]), "utf-8")
     return 0
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks import classes, coverage
+from benchmarks import classes, coverage, worst
 from benchmarks.statistics import error_table
 from edge_runtime.analysis import analyse_window
 from edge_runtime.backends import Backend, open_backend
@@ -234,6 +234,21 @@ def fold_bundle(run: Run, fold: str) -> Bundle:
     return write_bundle(run, place, fold, allow=True)
 
 
+def draw_worst(run: Run, rows: list[Row], cases: list[Case], results: Path) -> None:
+    """`worst-windows.png`: the int8 values that are furthest off, each beside its annotator's waves."""
+    by_place = {(c.dataset, c.record, c.lead): c for c in cases}
+    found = [
+        worst.Worst(by_place[r.dataset, r.record, r.lead], r.measure, r.truth, r.value - r.truth)
+        for r in rows
+        if r.arithmetic == "int8" and r.value is not None
+    ]
+    chosen = worst.worst_of(found)
+    bundles = {f: fold_bundle(run, str(f)) for f in {w.case.fold for w in chosen}}
+    backends = {f: open_backend(bundle, "ai-edge-litert") for f, bundle in bundles.items()}
+    drawn = [(w, bundles[w.case.fold].model, backends[w.case.fold]) for w in chosen]
+    worst.picture(drawn, results / "worst-windows.png")
+
+
 def measure(run: Run, results: Path) -> dict[str, Any]:
     """Run everything; write `accuracy.json` and `accuracy-rows.csv` into `results`."""
     data, few = cache_folder(), run.config.records_per_set
@@ -261,8 +276,9 @@ def measure(run: Run, results: Path) -> dict[str, Any]:
             noisy += noise_rows(cases, fold, bundle.model, int8, em)
         rhythms += classes.rhythm_rows(data / "cinc2017", fold, bundle.model, backends, few)
         if (data / "ptbxl").exists():
+            presence += classes.ptbxl_presence(data / "ptbxl", fold, int8, few)
             found += classes.finding_rows(data / "ptbxl", fold, bundle.model, backends, few)
-    out = {
+    out: dict[str, Any] = {
         "what": "five folds by patient (cinc2017: by record); values of nets that never saw the patient",
         "run": run.config.name,
         "trained_at_commits": run.commits(str(run.config.folds[0])),
@@ -283,6 +299,8 @@ def measure(run: Run, results: Path) -> dict[str, Any]:
         "rhythm": classes.rhythm_tables(rhythms),
         "findings": classes.finding_tables(found),
     }
+    draw_worst(run, rows, cases, results)
+    classes.presence_picture(out["p_presence"], results / "p-presence.png")
     (run.folder / "accuracy.json").write_text(json.dumps(out) + "\n")
     results.mkdir(parents=True, exist_ok=True)
     (results / "accuracy.json").write_text(json.dumps(out, indent=1) + "\n")

@@ -154,6 +154,36 @@ def presence_row(
     return PresenceRow(dataset, patient, present, float(backend(compand(condition(mv, rate)[:2500]))["p_wave"][0]))
 
 
+def ptbxl_presence(folder: Path, fold: int, backend: Backend, few: int) -> list[PresenceRow]:
+    """Lead I of the test records whose rhythm statement tells, a fifth of them through each fold's net."""
+    own = [r for r in ptbxl.records(folder) if r.fold == ptbxl.TEST_FOLD and r.p_waves in (0, 1)]
+    rows = []
+    for record in own[fold :: folds.FOLDS][: few or None]:
+        whole = ptbxl.read(record)
+        mv = whole.lead("I").millivolts
+        rows.append(presence_row("ptbxl", record.patient, record.p_waves == 1, mv, whole.sampling_rate_hz, backend))
+    return rows
+
+
+def presence_picture(tables: dict[str, Any], path: Path) -> None:
+    """A PNG of each data set's ROC."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, ax = plt.subplots(figsize=(4.2, 4), layout="constrained")
+    for dataset, said in tables.items():
+        label = f"{dataset}: {said['auc']:.3f} ({said['with_p']} with, {said['without_p']} without)"
+        ax.plot(said["fpr"], said["tpr"], label=label)
+    ax.plot([0, 1], [0, 1], "k:", lw=0.8)
+    ax.set(xlabel="no P wave, called present", ylabel="P waves, called present", xlim=(0, 1), ylim=(0, 1.01))
+    ax.legend(loc="lower right", fontsize=8, title="area", frameon=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=80)
+    plt.close(figure)
+
+
 def presence_tables(rows: Sequence[PresenceRow]) -> dict[str, Any]:
     """Area under the ROC by data set, its curve at ROC_POINTS false positive rates, and how many have P waves."""
     out = {}

@@ -1,52 +1,184 @@
-"""Result files to the tables that the README shows, between its markers."""
+"""Result files to the tables that the README and the model card show, between their markers."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 _UNITS = {"hr_bpm": ("HR", "bpm", 2), "pr_ms": ("PR", "ms", 1), "qrs_ms": ("QRS", "ms", 1), "qt_ms": ("QT", "ms", 1)}
+_RESULTS = "../benchmarks/results"  # from docs/
+_WAYS = {"ours": "ours", "one_width": "one width for all", "constant": "the constant's"}
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _percent(share: float, digits: int = 0) -> str:
+    return f"{100 * share:.{digits}f} %"
+
+
+def interval_table(by_group: dict[str, Any]) -> str:
+    """MAE beside the constant's and the float net's, with bias, SD, n, and how often the range holds."""
+    rows = []
+    for group, by_measure in by_group.items():
+        for name, by in by_measure.items():
+            label, unit, digits = _UNITS[name]
+            q, f = by["int8"], by.get("float", {})
+            if not q["stated"]:
+                continue
+            mae, constant, median, sd, of_all, low, high = (
+                f"{v:.{digits}f}"
+                for v in (q["mae"], q["constant_mae"], q["median_abs"], q["sd"], q["mae_all"], *q["mae_ci95"])
+            )
+            rows.append(
+                [
+                    group,
+                    f"{label}, {unit}",
+                    constant,
+                    f"{f['mae']:.{digits}f}" if f.get("stated") else "",
+                    f"**{mae}** ({low} to {high})",
+                    median,
+                    f"{q['bias']:+.{digits}f}",
+                    sd,
+                    f"{q['stated']} / {q['n']}",
+                    of_all,
+                    _percent(q["coverage"]),
+                ]
+            )
+    head = ["data", "measure", "constant's MAE", "float MAE", "**int8 MAE** (95 % CI)", "median", "bias", "SD"]
+    return table([*head, "stated / n", "MAE of all n", "90 % range holds"], rows)
+
+
+def range_table(ranges: dict[str, Any], groups: Sequence[str] | None = None) -> str:
+    """Coverage by patient, width and interval score beside the neighbours'."""
+    rows = []
+    for name, by_group in ranges.items():
+        label, unit, digits = _UNITS[name]
+        for group, by in by_group.items():
+            if groups is not None and group not in groups:
+                continue
+            for way, said in by.items():
+                low, high = said["coverage_ci95"]
+                held = f"{_percent(said['coverage'], 1)} ({100 * low:.1f} to {100 * high:.1f})"
+                width, score = (f"{said[k]:.{digits}f}" for k in ("mean_width", "interval_score"))
+                count = f"{said['n']} of {said['patients']}"
+                rows.append([f"{label}, {unit}", group, _WAYS[way], held, width, score, count])
+    head = ["measure", "windows", "range", "holds (95 % CI)", "mean width", "interval score", "n of patients"]
+    return table(head, rows)
+
+
+def rhythm_table(rhythm: dict[str, Any]) -> str:
+    rows = []
+    for label, by in rhythm.items():
+        for arithmetic, scores in by.items():
+            f1 = [f"{scores['f1'][c]:.3f}" for c in ("normal", "af", "other", "noisy")]
+            mean, share = f"**{scores['f1_mean_nao']:.3f}**", _percent(scores["labelled"])
+            rows.append([label, arithmetic, *f1, mean, str(scores["n"]), share])
+    head = [
+        "CinC 2017, F1",
+        "arithmetic",
+        "normal",
+        "af",
+        "other",
+        "noisy",
+        "**mean of N, A, O**",
+        "records",
+        "labelled",
+    ]
+    return table(head, rows)
+
+
+def noise_table(noise: dict[str, Any]) -> str:
+    rows = [[f"{db} dB", _percent(r["stated"], 1), _percent(r["right_of_stated"], 1)] for db, r in noise.items()]
+    head = ["LUDB I + II with electrode motion on top", "heart rate stated", "of these within 10 % or 5 bpm"]
+    return table(head, rows)
+
+
+def finding_table(findings: dict[str, Any]) -> str:
+    rows = []
+    for lead, by in findings.items():
+        for arithmetic, said in by.items():
+            low, high = said["macro_auc_ci95"]
+            each = [f"{area:.3f}" for area in said["auc"].values()]
+            macro = f"**{said['macro_auc']:.3f}** ({low:.3f} to {high:.3f})"
+            rows.append([lead, arithmetic, *each, macro, str(said["n"])])
+    head = ["PTB-XL fold 9, AUC", "arithmetic", "NORM", "MI", "STTC", "CD", "HYP", "**macro** (95 % CI)", "records"]
+    return table(head, rows)
+
+
+def presence_table(presence: dict[str, Any]) -> str:
+    rows = [[name, f"{p['auc']:.3f}", str(p["with_p"]), str(p["without_p"])] for name, p in presence.items()]
+    return table(["P waves present", "AUC", "cases with", "without"], rows)
+
+
+def _no_p(result: dict[str, Any]) -> str:
+    said = [f"{row['stated']} of {row['n']} in {name}" for name, row in result["pr_where_there_is_no_p"].items()]
+    return f"A PR interval was stated where the annotator marked no P wave at all: {', '.join(said)}."
 
 
 def accuracy_markdown(result: dict[str, Any]) -> str:
-    """The tables of `benchmarks/results/accuracy.json`."""
-    lines = [
-        "| data | measure | constant's MAE | float MAE | **int8 MAE** (95 % CI) | median | bias | SD | stated / n "
-        "| MAE of all n | 90 % range holds |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+    """What the README shows of `benchmarks/results/accuracy.json`."""
+    shown = ("ludb I", "ludb II", "ludb I + II", "qtdb")
+    rhythm = {k: v for k, v in result["rhythm"].items() if k == "five folds"}
+    parts = [
+        interval_table({g: result["intervals"][g] for g in shown if g in result["intervals"]}),
+        range_table(result["ranges"], ("all",)),
+        rhythm_table(rhythm),
+        finding_table(result["findings"]),
+        noise_table(result["noise"]),
+        _no_p(result),
     ]
-    for group, by_measure in result["intervals"].items():
-        for name, by in by_measure.items():
-            label, unit, digits = _UNITS[name]
-            f, q = by["float"], by["int8"]
-            if not q["stated"] or not f["stated"]:
-                continue
+    return "\n\n".join(parts)
 
-            def show(value: float, digits: int = digits) -> str:
-                return f"{value:.{digits}f}"
 
-            low, high = q["mae_ci95"]
-            lines.append(
-                f"| {group} | {label}, {unit} | {show(q['constant_mae'])} | {show(f['mae'])} | **{show(q['mae'])}** "
-                f"({show(low)} to {show(high)}) | {show(q['median_abs'])} | {q['bias']:+.{digits}f} | {show(q['sd'])} "
-                f"| {q['stated']} / {q['n']} | {show(q['mae_all'])} | {100 * q['coverage']:.0f} % |"
-            )
-    lines += [
-        "",
-        "| CinC 2017, F1 | arithmetic | normal | af | other | noisy | **mean of N, A, O** | records | labelled |",
+def card_markdown(result: dict[str, Any], card: str) -> str:
+    """The model card: what the bundle says of itself, and every table there is."""
+    others = {g: v for g, v in result["intervals"].items() if "folds 1 to 4" in g}
+    finding_groups = [
+        [lead, group, f"{area:.3f}"]
+        for lead, by in result["findings"].items()
+        for group, area in by["int8"]["by_group"].items()
     ]
-    lines.append("|---|---|---|---|---|---|---|---|---|")
-    for label, by in result["rhythm"].items():
-        for arithmetic, scores in by.items():
-            f1 = " | ".join(f"{scores['f1'][c]:.3f}" for c in ("normal", "af", "other", "noisy"))
-            mean, share = scores["f1_mean_nao"], f"{100 * scores['labelled']:.0f} %"
-            lines.append(f"| {label} | {arithmetic} | {f1} | **{mean:.3f}** | {scores['n']} | {share} |")
-    lines += ["", "| LUDB I + II with electrode motion on top | heart rate stated | of these within 10 % or 5 bpm |"]
-    lines.append("|---|---|---|")
-    for decibel, row in result["noise"].items():
-        lines.append(f"| {decibel} dB | {100 * row['stated']:.1f} % | {100 * row['right_of_stated']:.1f} % |")
-    said = [f"{row['stated']} of {row['n']} in {name}" for name, row in result["pr_where_there_is_no_p"].items()]
-    lines += ["", f"A PR interval was stated where the annotator marked no P wave at all: {', '.join(said)}."]
+    sections = [
+        ("Model card", f"```\n{card}\n```"),
+        (
+            "Intervals, by lead and data set",
+            interval_table({g: v for g, v in result["intervals"].items() if g not in others}),
+        ),
+        ("Intervals, by sex, age and rate", interval_table(result["by_group"])),
+        (
+            "Intervals, without the fold that chose the net",
+            "Fold 0 chose the net and its heads (`train/configs/compare.toml`); these are the other four.\n\n"
+            + interval_table(others),
+        ),
+        ("Ranges, by data set and rate", range_table(result["ranges"])),
+        (
+            "P waves",
+            presence_table(result["p_presence"])
+            + f"\n\n{_no_p(result)}\n\n"
+            + f"![The ROC of the head that tells whether there are P waves]({_RESULTS}/p-presence.png)",
+        ),
+        ("Rhythm, by fold", rhythm_table(result["rhythm"])),
+        (
+            "Findings",
+            finding_table(result["findings"])
+            + "\n\nA research output. Each figure is the mean of the five folds' nets, none of which was trained on "
+            "PTB-XL's folds 8 and 9.\n\n" + table(["lead", "group", "macro AUC"], finding_groups),
+        ),
+        ("Noise", noise_table(result["noise"])),
+        (
+            "Where it fails",
+            "The twenty values that are furthest off, in units of each measure's usual spread, one a record and "
+            "lead.\n\n![Twenty traces, each with the annotator's waves above it and the net's below]"
+            f"({_RESULTS}/worst-windows.png)",
+        ),
+    ]
+    lines = ["<!-- written by python -m benchmarks accuracy -->"]
+    for i, (title, text) in enumerate(sections):
+        lines += [f"{'#' if i == 0 else '##'} {title}", "", text, ""]
     return "\n".join(lines)
 
 

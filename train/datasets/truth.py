@@ -37,6 +37,7 @@ class Case:
     truth: Truth
     window_truth: tuple[Truth, ...]
     p_waves: int
+    starts_s: tuple[float, ...] = (0.0,)  # of each window in its record
 
 
 def truth_of(beats_s: NDArray[np.float64], hand: list[AnnotatedBeat]) -> Truth:
@@ -93,5 +94,7 @@ def qtdb_cases(folder: Path, channel: int = 0, most_records: int = 0) -> list[Ca
             own.append(truth_of(between(start, start + WINDOW_S), inside if len(inside) >= 3 else []))
         truth = truth_of(between(firsts[0] / rate, firsts[-1] / rate + WINDOW_S), hand)
         windows, fold = tuple(mv[f : f + size] for f in firsts), folds.fold_of("qtdb", name)
-        cases.append(Case("qtdb", name, lead.name, fold, rate, windows, truth, tuple(own), p_label(hand)))
+        starts_s = tuple(f / rate for f in firsts)
+        place = ("qtdb", name, lead.name, fold, rate)
+        cases.append(Case(*place, windows, truth, tuple(own), p_label(hand), starts_s))
     return cases
