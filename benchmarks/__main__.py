@@ -26,12 +26,9 @@ def main(arguments: list[str]) -> int:
     if chosen.only_tables:
         result = json.loads((chosen.results / "accuracy.json").read_text())
     else:
-        import torch
-
         from benchmarks.accuracy import measure
         from train.run import Run
 
-        torch.set_num_threads(1)
         result = measure(Run.open(chosen.run), chosen.results)
     table = accuracy_markdown(result)
     print(table)

@@ -11,12 +11,15 @@ import contextlib
 import csv
 import hashlib
 import json
+import multiprocessing
+import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
 from benchmarks import classes, coverage, worst
@@ -215,6 +218,10 @@ def _by_measure(rows: list[Row], arithmetics: tuple[str, ...]) -> dict[str, Any]
     return out
 
 
+def _brier(noisy: list[tuple[float, bool, bool, float]]) -> float | None:
+    return float(np.mean([(q - right) ** 2 for _, _, right, q in noisy])) if noisy else None
+
+
 def _presence(case: Case, backend: Backend) -> classes.PresenceRow:
     place = case.dataset, folds.subject(case.dataset, case.record), case.p_waves == 1
     return classes.presence_row(*place, case.windows_mv[0], case.sampling_rate_hz, backend)
@@ -249,57 +256,84 @@ def draw_worst(run: Run, rows: list[Row], cases: list[Case], results: Path) -> N
     worst.picture(drawn, results / "worst-windows.png")
 
 
-def measure(run: Run, results: Path) -> dict[str, Any]:
-    """Run everything; write `accuracy.json` and `accuracy-rows.csv` into `results`."""
+@dataclass(frozen=True)
+class Found:
+    """What one fold's nets, or several, were found to say."""
+
+    rows: list[Row] = field(default_factory=list)
+    ranges: list[coverage.RangeRow] = field(default_factory=list)
+    presence: list[classes.PresenceRow] = field(default_factory=list)
+    without_p: list[tuple[str, bool]] = field(default_factory=list)
+    noisy: list[tuple[float, bool, bool, float]] = field(default_factory=list)
+    rhythms: list[classes.RhythmRow] = field(default_factory=list)
+    findings: list[classes.FindingRow] = field(default_factory=list)
+    bundles: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, other: Found) -> None:
+        for name, rows in vars(self).items():
+            rows += getattr(other, name)
+
+
+def all_cases(run: Run) -> list[Case]:
     data, few = cache_folder(), run.config.records_per_set
-    cases = ludb_cases(data / "ludb", most_records=few) + qtdb_cases(data / "qtdb", most_records=few)
-    rows: list[Row] = []
-    rhythms: list[classes.RhythmRow] = []
-    found: list[classes.FindingRow] = []
-    presence: list[classes.PresenceRow] = []
-    ranges: list[coverage.RangeRow] = []
-    bundles = []
-    without_p: list[tuple[str, bool]] = []
-    noisy: list[tuple[float, bool, bool, float]] = []
-    em = electrode_motion((EM_TRAINING_SHARE, 1.0))
+    return ludb_cases(data / "ludb", most_records=few) + qtdb_cases(data / "qtdb", most_records=few)
+
+
+def judge_fold(job: tuple[Path, int]) -> Found:
+    """Everything that is asked of one fold's nets; a process of its own can do it."""
+    run, fold = Run.open(job[0]), job[1]
+    torch.set_num_threads(1)
+    data, few, cases = cache_folder(), run.config.records_per_set, all_cases(run)
     calibration = json.loads((run.folder / "calibration.json").read_text())
-    for fold in tqdm(run.config.folds, desc="folds"):
-        bundle = fold_bundle(run, str(fold))
-        bundles.append({"fold": fold, "id": bundle.model.id, "agreement": bundle.manifest["agreement"]})
-        int8 = open_backend(bundle, "ai-edge-litert")
-        backends: dict[str, Backend] = {"float": TorchBackend(run.load("transfer", str(fold))), "int8": int8}
-        rows += interval_rows(cases, fold, bundle, backends)
-        ranges += coverage.range_rows(cases, fold, bundle.model, int8, calibration)
-        presence += [_presence(c, int8) for c in cases if c.fold == fold and c.p_waves in (0, 1)]
-        without_p += false_pr(cases, fold, bundle.model, int8)
-        if em is not None:
-            noisy += noise_rows(cases, fold, bundle.model, int8, em)
-        rhythms += classes.rhythm_rows(data / "cinc2017", fold, bundle.model, backends, few)
-        if (data / "ptbxl").exists():
-            presence += classes.ptbxl_presence(data / "ptbxl", fold, int8, few)
-            found += classes.finding_rows(data / "ptbxl", fold, bundle.model, backends, few)
+    bundle = fold_bundle(run, str(fold))
+    model, int8 = bundle.model, open_backend(bundle, "ai-edge-litert")
+    backends: dict[str, Backend] = {"float": TorchBackend(run.load("transfer", str(fold))), "int8": int8}
+    em = electrode_motion((EM_TRAINING_SHARE, 1.0))
+    out = Found(
+        rows=interval_rows(cases, fold, bundle, backends),
+        ranges=coverage.range_rows(cases, fold, model, int8, calibration),
+        presence=[_presence(c, int8) for c in cases if c.fold == fold and c.p_waves in (0, 1)],
+        without_p=false_pr(cases, fold, model, int8),
+        noisy=[] if em is None else noise_rows(cases, fold, model, int8, em),
+        rhythms=classes.rhythm_rows(data / "cinc2017", fold, model, backends, few),
+        bundles=[{"fold": fold, "id": model.id, "agreement": bundle.manifest["agreement"]}],
+    )
+    if (data / "ptbxl").exists():
+        out.presence.extend(classes.ptbxl_presence(data / "ptbxl", fold, int8, few))
+        out.findings.extend(classes.finding_rows(data / "ptbxl", fold, model, backends, few))
+    return out
+
+
+def measure(run: Run, results: Path) -> dict[str, Any]:
+    """Run everything, a fold a core; write `accuracy.json`, `accuracy-rows.csv` and the pictures into `results`."""
+    found = Found()
+    jobs = [(run.folder, fold) for fold in run.config.folds]
+    with multiprocessing.get_context("spawn").Pool(min(len(jobs), len(os.sched_getaffinity(0)))) as pool:
+        for part in tqdm(pool.imap(judge_fold, jobs), total=len(jobs), desc="folds"):
+            found.add(part)
+    rows = found.rows
     out: dict[str, Any] = {
         "what": "five folds by patient (cinc2017: by record); values of nets that never saw the patient",
         "run": run.config.name,
         "trained_at_commits": run.commits(str(run.config.folds[0])),
         "measured_at_commit": commit(),
         "weights": {str(fold): run.digest(str(fold)) for fold in run.config.folds},
-        "bundles": bundles,
+        "bundles": found.bundles,
         "intervals": tables(rows),
-        "by_group": group_tables(rows, ludb.subjects(data / "ludb")),
-        "ranges": coverage.coverage_tables(ranges),
-        "p_presence": classes.presence_tables(presence),
+        "by_group": group_tables(rows, ludb.subjects(cache_folder() / "ludb")),
+        "ranges": coverage.coverage_tables(found.ranges),
+        "p_presence": classes.presence_tables(found.presence),
         "pr_where_there_is_no_p": {
             name: {"n": len(own), "stated": sum(own)}
             for name in ("ludb", "qtdb")
-            if (own := [stated for dataset, stated in without_p if dataset == name])
+            if (own := [stated for dataset, stated in found.without_p if dataset == name])
         },
-        "noise": noise_table(noisy),
-        "quality_brier": float(np.mean([(q - right) ** 2 for _, _, right, q in noisy])) if noisy else None,
-        "rhythm": classes.rhythm_tables(rhythms),
-        "findings": classes.finding_tables(found),
+        "noise": noise_table(found.noisy),
+        "quality_brier": _brier(found.noisy),
+        "rhythm": classes.rhythm_tables(found.rhythms),
+        "findings": classes.finding_tables(found.findings),
     }
-    draw_worst(run, rows, cases, results)
+    draw_worst(run, rows, all_cases(run), results)
     classes.presence_picture(out["p_presence"], results / "p-presence.png")
     (run.folder / "accuracy.json").write_text(json.dumps(out) + "\n")
     results.mkdir(parents=True, exist_ok=True)
