@@ -14,6 +14,7 @@ import json
 import multiprocessing
 import os
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -308,8 +309,10 @@ def measure(run: Run, results: Path) -> dict[str, Any]:
     """Run everything, a fold a core; write `accuracy.json`, `accuracy-rows.csv` and the pictures into `results`."""
     found = Found()
     jobs = [(run.folder, fold) for fold in run.config.folds]
-    with multiprocessing.get_context("spawn").Pool(min(len(jobs), len(os.sched_getaffinity(0)))) as pool:
-        for part in tqdm(pool.imap(judge_fold, jobs), total=len(jobs), desc="folds"):
+    run.make_caches()  # once, not by each process
+    workers = min(len(jobs), len(os.sched_getaffinity(0)))
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        for part in tqdm(pool.map(judge_fold, jobs), total=len(jobs), desc="folds"):
             found.add(part)
     rows = found.rows
     out: dict[str, Any] = {

@@ -14,6 +14,7 @@ from benchmarks.statistics import bootstrap_by_patient
 from edge_runtime.analysis import analyse_window
 from edge_runtime.backends import Backend
 from edge_runtime.bundle import MEASURED, Model
+from edge_runtime.ranges import INTERVALS
 from train import folds
 from train.datasets.truth import Case
 from train.evaluate import window_of
@@ -56,7 +57,7 @@ def range_rows(
             for t in c.window_truth
             if (v := t[name]) is not None
         ]
-        middle = float(np.median([v for _, v in truths]))
+        middle = float(np.median([v for _, v in truths])) if truths else INTERVALS[name][0]
         reach = conformal_factor(np.array([abs(v - middle) for _, v in truths]), [p for p, _ in truths])
         neighbours[name] = one.high * one.scale, middle, reach
     for case in (c for c in cases if c.fold == fold):

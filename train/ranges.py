@@ -69,6 +69,8 @@ def conformal_factor(scores: Array, patients: Sequence[str]) -> float:
     """The factor under which COVERAGE of a new patient's scores lie, each patient weighing the same however many
     windows there are of one; with the finite-sample correction of split conformal prediction for that many (Vovk
     2005)."""
+    if len(scores) == 0:
+        return WIDEST
     _, inverse, counts = np.unique(np.asarray(patients), return_inverse=True, return_counts=True)
     n = len(counts)
     order = np.argsort(scores)

@@ -172,6 +172,10 @@ class Run:
         size = min(NOISE_BANK, self.config.synthetic_windows)
         return noise_bank(self.config.seed, size)
 
+    def make_caches(self) -> None:
+        """All windows that can be made again, so that processes which follow only read them."""
+        _ = self.synthetic, self.held_out, self.real
+
     def sources(self, stage: Stage, fold: str) -> dict[str, Windows]:
         """What a stage of a fold may train on: everything but that fold's patients and those that validate."""
         chosen = {}
