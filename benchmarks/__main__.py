@@ -20,7 +20,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--only-tables", action="store_true", help="rewrite the tables from the result that is there")
     chosen = parser.parse_args(arguments)
 
-    from benchmarks.report import accuracy_markdown, card_markdown, put_between
+    from benchmarks.report import accuracy_markdown, card_markdown, compare_markdown, put_between
     from edge_runtime.bundle import DEFAULT, load_bundle
 
     if chosen.only_tables:
@@ -34,6 +34,10 @@ def main(arguments: list[str]) -> int:
     print(table)
     if chosen.readme.exists():
         put_between(chosen.readme, "accuracy", table)
+        rows = chosen.run.parent / "compare" / "rows.jsonl"
+        if rows.exists():
+            compared = [json.loads(line) for line in rows.read_text().splitlines()]
+            put_between(chosen.readme, "compare", compare_markdown(compared))
         card = chosen.readme.parent / "docs" / "model-card.md"
         card.write_text(card_markdown(result, load_bundle(DEFAULT).manifest["card"]), "utf-8")
     return 0

@@ -119,6 +119,26 @@ def _no_p(result: dict[str, Any]) -> str:
     return f"A PR interval was stated where the annotator marked no P wave at all: {', '.join(said)}."
 
 
+def compare_markdown(rows: Sequence[dict[str, Any]]) -> str:
+    """What `runs/compare/rows.jsonl` says: each candidate by each way of reading its heads, on the selection fold."""
+    lines = []
+    for row in rows:
+        for way in row["ways"]:
+            cells = []
+            for dataset in ("ludb", "qtdb"):
+                for name in row["measures"] if len(row["measures"]) < len(_UNITS) else _UNITS:
+                    cells.append(f"{row['errors'][dataset][way][name]['mae_all']:.{_UNITS[name][2]}f}")
+            if len(row["measures"]) < len(_UNITS):  # a net of one measure: the other columns are not its
+                position = [i for i, name in enumerate(_UNITS) if name in row["measures"]]
+                full = [""] * (2 * len(_UNITS))
+                for k, cell in zip([*position, *(i + len(_UNITS) for i in position)], cells, strict=True):
+                    full[k] = cell
+                cells = full
+            lines.append([row["candidate"], row["budget"], way, f"{row['parameters'] / 1e3:.0f} k", *cells])
+    head = [f"{d} {label}" for d in ("LUDB", "QTDB") for label, _, _ in _UNITS.values()]
+    return table(["net", "budget", "read from", "parameters", *head], lines)
+
+
 def accuracy_markdown(result: dict[str, Any]) -> str:
     """What the README shows of `benchmarks/results/accuracy.json`."""
     shown = ("ludb I", "ludb II", "ludb I + II", "qtdb")
