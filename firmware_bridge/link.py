@@ -6,14 +6,12 @@ import contextlib
 import errno
 import termios
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import serial
 
 from firmware_bridge.boards import Board
-from firmware_bridge.protocols import native
 
 State = Literal["absent", "opening", "identifying", "streaming", "silent", "backing off"]
 EXIT_PORT = 3
@@ -21,11 +19,6 @@ _BACK_OFF_S = (0.1, 0.2, 0.5, 1.0)
 _SILENT_AFTER_S = 2.0
 _ASK_AGAIN_S = 1.0  # a board that resets when its port is opened misses the first handshake
 _READ_SIZE = 65536
-
-_HANDSHAKE: dict[str, Callable[[], bytes]] = {
-    "hello": lambda: native.encode_command("hello"),
-    "start": lambda: native.encode_command("start"),
-}
 
 
 class PortError(Exception):
@@ -95,8 +88,8 @@ class Link:
         return LinkEvent("opened", self._last_data_s)
 
     def _shake_hands(self, port: serial.Serial) -> None:
-        for word in self.board.handshake:
-            port.write(_HANDSHAKE[word]())
+        for step in self.board.handshake:
+            port.write(step.send)
         self._asked_s = time.monotonic()
 
     def _back_off(self) -> None:

@@ -12,7 +12,7 @@ class Receiver:
 
     def __init__(self, board: Board) -> None:
         self.board = board
-        self.parser = PARSERS[board.protocol]()
+        self.parser = PARSERS[board.protocol](board)
         self.clock = Clock()
 
     def opened(self) -> None:
