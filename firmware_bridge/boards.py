@@ -28,9 +28,9 @@ class Board:
     """One row of the table. None where the stream itself says it (the native INFO frame) or nobody knows.
 
     sampling_rate_hz: as declared; without device time it is measured. bits: of a count, which is unsigned where
-    `zero_count` is above zero and two's complement where it is zero. high_pass_hz, low_pass_hz: the analogue band (-3 dB)
-    with the `poles` of the two filters. channel: which of the board's inputs, from 0. lead_off: the board can say that its
-    electrodes are off. body: where things are inside the protocol's frame. farewell: sent before the port is closed.
+    `zero_count` is above zero and two's complement where it is zero. high_pass_hz, low_pass_hz: the analogue band (-3
+    dB), with the `poles` of the two filters. channel: which of the board's inputs, from 0. lead_off: the board can say
+    that its electrodes are off. body: where things are inside the protocol's frame. farewell: sent before closing.
     """
 
     name: str
@@ -65,8 +65,8 @@ class Board:
 
 _NOMINAL = "gain nominal: mV depend on the amplifier in front of it"
 
-# AD8232 in the data sheet's cardiac monitor circuit, which the breakouts copy: gain 1100, two poles at 0.5 Hz and two at
-# 40 Hz, its output around half of a 3.3 V supply. The ADC's reference decides the rest.
+# AD8232 in the data sheet's cardiac monitor circuit, which the breakouts copy: gain 1100, two poles at 0.5 Hz and two
+# at 40 Hz, its output around half of a 3.3 V supply. The ADC's reference decides the rest.
 _AD8232: dict[str, Any] = {"protocol": "ascii", "high_pass_hz": 0.5, "low_pass_hz": 40.0, "poles": (2, 2)}
 _AD8232_10_BIT = 3.3e12 / 1100 / 1024
 _AD8232_12_BIT = 3.3e12 / 1100 / 4096

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from firmware_bridge.boards import Board
 
 LONGEST_LINE = 256
-_FIELD = re.compile(rb"^(?:[A-Za-z][\w ]{0,31}[:=])?\s*([+-]?\d{1,10})$")
+_FIELD = re.compile(rb"^(?:[A-Za-z]\w{0,31}[:=])?([+-]?\d{1,10})$")
+_LABEL_END = re.compile(rb"([:=])\s+")
 _BETWEEN = re.compile(rb"\s*[,;\t]\s*|\s+")
 _LEADS_OFF = b"!"
 
@@ -86,7 +87,7 @@ class AsciiParser:
             return Frame(arrival_s, None, None, np.array([self._zero], np.int32), lead_off=True)
         if not line:
             return None
-        found = [_FIELD.match(field) for field in _BETWEEN.split(line)]
+        found = [_FIELD.match(field) for field in _BETWEEN.split(_LABEL_END.sub(rb"\1", line))]
         values = [int(match[1]) for match in found if match is not None]
         if len(values) != len(found) or len(values) != columns.fields:
             self.statistics.malformed += 1
