@@ -59,6 +59,15 @@ class Board:
         return (0, (1 << self.bits) - 1) if self.zero_count else (-(1 << self.bits - 1), (1 << self.bits - 1) - 1)
 
     @property
+    def tells_time(self) -> bool:
+        """Its samples carry the device's own time."""
+        if isinstance(self.body, ascii.Columns):
+            return self.body.time_ms is not None
+        if isinstance(self.body, openview.Packet):
+            return self.body.seconds is not None
+        return self.protocol == "native"
+
+    @property
     def samples_per_frame(self) -> int:
         return self.body.samples if isinstance(self.body, openview.Packet) else 1
 

@@ -1,8 +1,9 @@
 """Frames of one length with a counter and little or nothing else to know them by: found by what is around them.
 
 Inside a stream that is understood, a frame is taken when it looks like one and its counter goes on. Everywhere else
-(at the start, after damage, after a loss) the frames behind it must look right too and count on from it; so a damaged
-counter is a damaged frame, and no loss of a hundred.
+(at the start, after damage, after a loss) the frames behind it must look right too and count on from it, without a hole
+or, where it stands a little ahead of the last good one, with a small one. So a damaged counter is a damaged frame, and
+no loss of a hundred.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ class FixedFrames:
         self.statistics = FrameStatistics()
         self._pending = bytearray()
         self._expected: int | None = None  # the next frame's counter; None while the stream is not understood
+        self._good: int | None = None  # the counter behind the last good frame, whatever came since
 
     def counter(self, data: bytearray, at: int) -> int | None:
         """The counter of the frame that begins at `at`, or None where none can be. All of its bytes are there."""
@@ -35,7 +37,7 @@ class FixedFrames:
         self.statistics.partial += bool(self._pending)
         self.statistics.resynchronised_bytes += len(self._pending)
         self._pending.clear()
-        self._expected = None
+        self._expected = self._good = None
 
     def feed(self, data: bytes, arrival_s: float) -> list[Frame]:
         pending, length, wrap = self._pending, self.length, 1 << self.sequence_bits
@@ -46,10 +48,8 @@ class FixedFrames:
             if counter is not None and counter != self._expected:
                 if len(pending) - at < (1 + self.confirmations) * length:
                     break  # what follows decides
-                for ahead in range(1, 1 + self.confirmations):
-                    if self.counter(pending, at + ahead * length) != (counter + ahead) % wrap:
-                        counter = None
-                        break
+                if not self._agree(pending, at, counter):
+                    counter = None
             if counter is None:
                 if self._expected is not None:
                     self._expected = None
@@ -58,8 +58,20 @@ class FixedFrames:
                 at += 1
                 continue
             frames.append(self.decode(pending, at, arrival_s))
-            self._expected = (counter + 1) % wrap
+            self._expected = self._good = (counter + 1) % wrap
             at += length
         del pending[:at]
         self.statistics.good += len(frames)
         return frames
+
+    def _agree(self, data: bytearray, at: int, counter: int) -> bool:
+        """Whether the frames behind this one count on from it."""
+        wrap = 1 << self.sequence_bits
+        near = wrap // 4
+        hole = near if self._good is not None and (counter - self._good) % wrap < near else 0
+        for ahead in range(1, 1 + self.confirmations):
+            following = self.counter(data, at + ahead * self.length)
+            if following is None or (following - counter - 1) % wrap > hole:
+                return False
+            counter = following
+        return True
