@@ -8,7 +8,7 @@ with the rate that was found.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,15 @@ class _Scale:
     zero_count: int
     lead: str
     count_range: tuple[int, int] | None  # at its ends the converter may have been overdriven
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    index: int
+    frame: Frame
+    rate_hz: float
+    scale: _Scale
+    fresh: bool = False
 
 
 class Clock:
@@ -84,8 +93,21 @@ class Clock:
         self.meter.restart()
         self._drop_held(len(self._held))
 
-    def feed(self, frame: Frame) -> list[Samples]:
-        """The frame's samples in their place, behind those that were held back; none for what cannot be placed."""
+    def feed(self, *frames: Frame) -> list[Samples]:
+        """The frames' samples in their places, behind those that were held back; none for what cannot be placed.
+
+        Neighbours of one arrival are joined: most boards send a sample a frame, and what follows works by the piece.
+        """
+        placed = [p for frame in frames for p in self._place(frame)]
+        runs: list[list[_Placed]] = []
+        for one in placed:
+            if runs and _follows(runs[-1][-1], one):
+                runs[-1].append(one)
+            else:
+                runs.append([one])
+        return [samples for run in runs for samples in _samples_of(run)]
+
+    def _place(self, frame: Frame) -> list[_Placed]:
         if frame.info is not None:
             self._describe(frame.info)
         if not self._confirmed:
@@ -108,7 +130,11 @@ class Clock:
                 self._drop_held(_MOST_HELD // 2)
             return []
         ready, self._held = self._held, []
-        return [self._placed(index, held) for index, held in ready]
+        placed = [_Placed(index, held, self._rate, self._scale) for index, held in ready]
+        if self._fresh:
+            self._fresh = False
+            placed[0] = replace(placed[0], fresh=True)
+        return placed
 
     def _continue(self, frame: Frame, gap: int) -> int:
         """The gap before the frame; begins a new measurement where what comes does not go on from what was."""
@@ -156,15 +182,37 @@ class Clock:
         self._rate = self._last_rate = info.sampling_rate_hz
         self._scale = _Scale(info.picovolts_per_count, info.zero_count, info.lead or "ECG", None)
 
-    def _placed(self, index: int, frame: Frame) -> Samples:
-        scale, rate = self._scale, self._rate or 0.0
-        millivolts = to_millivolts(frame.counts, scale.picovolts_per_count, scale.zero_count)
-        clipped = frame.clipped
-        if scale.count_range is not None:
-            low, high = scale.count_range
-            clipped |= bool((frame.counts <= low).any() or (frame.counts >= high).any())
-        fresh, self._fresh = self._fresh, False
-        return Samples(index, millivolts, rate, scale.lead, frame.arrival_s, frame.lead_off, clipped, fresh)
+
+def _follows(before: _Placed, after: _Placed) -> bool:
+    a, b = before.frame, after.frame
+    return (
+        not after.fresh
+        and after.index == before.index + len(a.counts)
+        and (after.rate_hz, after.scale) == (before.rate_hz, before.scale)
+        and (b.arrival_s, b.lead_off, b.clipped) == (a.arrival_s, a.lead_off, a.clipped)
+    )
+
+
+def _samples_of(run: list[_Placed]) -> list[Samples]:
+    first, scale = run[0], run[0].scale
+    counts = first.frame.counts if len(run) == 1 else np.concatenate([placed.frame.counts for placed in run])
+    clipped = first.frame.clipped
+    if scale.count_range is not None and not clipped:
+        clipped = bool(counts.min() <= scale.count_range[0] or counts.max() >= scale.count_range[1])
+        if clipped and len(run) > 1:  # only those frames that are, however many came at once
+            return [samples for placed in run for samples in _samples_of([placed])]
+    return [
+        Samples(
+            first.index,
+            to_millivolts(counts, scale.picovolts_per_count, scale.zero_count),
+            first.rate_hz,
+            scale.lead,
+            first.frame.arrival_s,
+            first.frame.lead_off,
+            clipped,
+            first.fresh,
+        )
+    ]
 
 
 def _scale_of(board: Board) -> _Scale:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -99,8 +100,17 @@ def frames(name: str, times: np.ndarray, lost: set[int] = frozenset()) -> list[F
 
 
 def clocked(name: str, what: Iterable[Frame]) -> tuple[Clock, list[Samples]]:
+    """The clock, and its samples one by one."""
     clock = Clock(BOARDS[name], parser_of(BOARDS[name]).sequence_bits)
-    return clock, [s for frame in what for s in clock.feed(frame)]
+    return clock, [one for frame in what for s in clock.feed(frame) for one in each(s)]
+
+
+def each(s: Samples) -> list[Samples]:
+    """One by one: those of one arrival come joined."""
+    return [
+        replace(s, index=s.index + i, millivolts=s.millivolts[i : i + 1], fresh=s.fresh and i == 0)
+        for i in range(len(s.millivolts))
+    ]
 
 
 @pytest.mark.parametrize(("name", "true_hz"), [("ad8232-esp32", 190.0), ("ad8232-esp32", 977.0), ("cyton", 250.0)])

@@ -90,7 +90,7 @@ def test_what_a_board_was_given_arrives_to_the_bit(board: Board) -> None:
 
 @each_board
 def test_every_sample_of_the_ledger_is_accounted_for(board: Board) -> None:
-    device = Wearable(counts_for(board, 30.0), board, Faults.parse("drop=0.02"), seed=2)
+    device = Wearable(counts_for(board, 12.0), board, Faults.parse("drop=0.02"), seed=2)
     receiver, samples = received(device)
     parsed, clock, ledger = receiver.parser.statistics, receiver.clock.statistics, device.ledger
     got = sum(len(s.millivolts) for s in samples)
@@ -106,7 +106,7 @@ def test_every_sample_of_the_ledger_is_accounted_for(board: Board) -> None:
 
 @each_board
 def test_leads_that_are_off_look_as_on_the_board(board: Board) -> None:
-    device = Wearable(counts_for(board, 30.0), board, Faults.parse("lead_off@10+8"))
+    device = Wearable(counts_for(board, 21.0), board, Faults.parse("lead_off@7+7"))
     _, samples = received(device)
     off = [s for s in samples if s.lead_off]
     if board.lead_off:
