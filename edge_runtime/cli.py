@@ -113,6 +113,12 @@ def _parser() -> argparse.ArgumentParser:
     boards = verbs.add_parser("boards", help="the boards that can be on a port")
     boards.set_defaults(command=_boards)
 
+    doctor = verbs.add_parser(
+        "doctor", help="what this machine has and lacks: ports, permissions, versions, temperature"
+    )
+    doctor.add_argument("--port", help="listen to it, and suggest which board is speaking")
+    doctor.set_defaults(command=_doctor)
+
     inspect = verbs.add_parser("inspect", help="what a bundle is")
     inspect.add_argument("bundle", type=Path, nargs="?")
     inspect.set_defaults(command=_inspect)
@@ -215,6 +221,14 @@ def _boards(chosen: argparse.Namespace) -> int:
         rate = f"{board.sampling_rate_hz:g} Hz" if board.sampling_rate_hz else "rate from the stream"
         off = "says when leads are off" if board.lead_off else ""
         print(f"{board.name:18} {board.baud:7} baud  {rate:20}  {off:24}  {board.note}".rstrip())
+    return 0
+
+
+def _doctor(chosen: argparse.Namespace) -> int:
+    from edge_runtime.doctor import examine, listen
+
+    for line in listen(chosen.port) if chosen.port else examine():
+        print(line, flush=True)
     return 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from firmware_bridge.boards import Board
 from firmware_bridge.clock import Clock, Samples
+from firmware_bridge.diagnosis import Doubt
 from firmware_bridge.protocols import PARSERS
 
 
@@ -14,10 +15,13 @@ class Receiver:
         self.board = board
         self.parser = PARSERS[board.protocol](board)
         self.clock = Clock(board, self.parser.sequence_bits)
+        self.doubt = Doubt(board, self.parser.statistics)
 
     def opened(self) -> None:
         self.parser.reset()
         self.clock.link_opened()
+        self.doubt.opened()
 
     def feed(self, data: bytes, arrival_s: float) -> list[Samples]:
+        self.doubt.heard(data)
         return self.clock.feed(*self.parser.feed(data, arrival_s))

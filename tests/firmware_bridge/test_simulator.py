@@ -169,6 +169,35 @@ def test_unplugged_and_back_on_a_real_pty(tmp_path: Path) -> None:
     assert receiver.clock.statistics.lost_samples == 0, "what was missed while unplugged was not lost on the wire"
 
 
+@pytest.mark.parametrize("name", ["ad8232-esp32", "ads1292r", "bitalino", "chords-uno-r3", "cyton"])
+def test_a_board_is_asked_and_streams_on_a_real_pty(name: str, tmp_path: Path) -> None:
+    board = BOARDS[name]
+    device = Wearable(counts_for(board, 4.0), board)
+    ready = threading.Event()
+    player = threading.Thread(target=play, args=(device, tmp_path / "port", 10.0, ready.set), daemon=True)
+    player.start()
+    ready.wait()
+    link, receiver = Link(str(tmp_path / "port"), board), Receiver(board)
+    for event in [link.open(), *poll_until(link, "lost")]:
+        receiver.feed(event.data, event.arrival_s)
+    player.join()
+    link.close()
+    good = receiver.parser.statistics.good
+    assert good > 0
+    if not device.ledger.overrun_bytes:  # a host that is too busy to read loses some, and the ledger says so
+        assert device.ledger.frames - 2 <= good <= device.ledger.frames
+
+
+def test_a_board_is_told_to_stop_when_its_port_is_closed() -> None:
+    master, slave = os.openpty()
+    link = Link(os.ttyname(slave), BOARDS["cyton"])
+    link.open()
+    link.close()
+    assert os.read(master, 100) == b"vs"
+    os.close(master)
+    os.close(slave)
+
+
 def test_a_port_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(PortError, match="no such port; is the device plugged in"):
         Link(str(tmp_path / "none"), BOARDS["native"]).open()
