@@ -68,6 +68,11 @@ class Board:
         return self.protocol == "native"
 
     @property
+    def off_changes_pace(self) -> bool:
+        """While its leads are off its samples take another time: a `!` is a shorter line than a number."""
+        return isinstance(self.body, ascii.Columns) and self.body.leads_off is None
+
+    @property
     def samples_per_frame(self) -> int:
         return self.body.samples if isinstance(self.body, openview.Packet) else 1
 

@@ -82,6 +82,11 @@ class Clock:
         self._lead_was_off = False
 
     @property
+    def rate_hz(self) -> float | None:
+        """The sampling rate that is in use: stated by the stream, or measured; None while it is not known."""
+        return self._rate
+
+    @property
     def measuring(self) -> bool:
         """Samples come, and are held back until it is known how fast."""
         return bool(self._held)
@@ -138,11 +143,12 @@ class Clock:
 
     def _continue(self, frame: Frame, gap: int) -> int:
         """The gap before the frame; begins a new measurement where what comes does not go on from what was."""
-        turned, self._lead_was_off = frame.lead_off != self._lead_was_off, frame.lead_off
-        if self._gaps.guessed or turned:
+        repaced = self._board.off_changes_pace and frame.lead_off != self._lead_was_off
+        self._lead_was_off = frame.lead_off
+        if self._gaps.guessed or repaced:
             self.meter.restart()
             self._drop_held(len(self._held))
-        if turned and isinstance(self._gaps, BySilence):  # `!` takes another time than a number
+        if repaced:
             self._rate = None
         return gap if self._last_rate is not None or self._held else 0  # nothing is before the timeline's beginning
 

@@ -97,7 +97,8 @@ class ByCounter(_Gaps):
             return self._gap((by_time - 1) * size, lost_link)
         ahead = (frame.sequence - last.sequence) % self._wrap
         if waited_s > SILENCE_S:
-            wraps = max(0, round((by_time - ahead) / self._wrap))
+            # No more than fit into the time; less, where what was sent meanwhile had piled up somewhere.
+            wraps = max(0, int((by_time - ahead) / self._wrap + 0.1))
             self.guessed = wraps > 0
             ahead += wraps * self._wrap
         elif ahead == 0 and np.array_equal(frame.counts, last.counts):

@@ -7,6 +7,7 @@ import errno
 import termios
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import serial
@@ -51,6 +52,12 @@ def explain(port: str, error: Exception) -> str:
     return f"{port}: cannot be opened ({error}); is it a serial port?"
 
 
+def by_id(port: str, folder: Path = Path("/dev/serial/by-id")) -> str:
+    """The name under which this device comes back, whatever its number is then; `port` where it has no such name."""
+    target = Path(port).resolve()
+    return next((str(link) for link in sorted(folder.glob("*")) if link.resolve() == target), port)
+
+
 def _why_lost(error: Exception) -> str:
     """pyserial says "readiness to read but returned no data" of a device that was unplugged; Linux says EIO."""
     gone = "returned no data" in str(error) or getattr(error, "errno", None) in (errno.EIO, errno.ENXIO, errno.ENODEV)
@@ -63,6 +70,7 @@ class Link:
     def __init__(self, port: str, board: Board) -> None:
         self.port, self.board = port, board
         self.state: State = "absent"
+        self._path = port
         self._serial: serial.Serial | None = None
         self._attempt = 0
         self._next_try_s = 0.0
@@ -73,7 +81,7 @@ class Link:
         """Open now. Raises PortError."""
         self.state = "opening"
         try:
-            opened = serial.Serial(self.port, self.board.baud, timeout=0, write_timeout=1.0, exclusive=True)
+            opened = serial.Serial(self._path, self.board.baud, timeout=0, write_timeout=1.0, exclusive=True)
         except (OSError, termios.error, ValueError) as error:
             self._back_off()
             raise PortError(explain(self.port, error)) from error
@@ -83,6 +91,7 @@ class Link:
             opened.close()
             self._back_off()
             raise PortError(f"{self.port}: closed while it was being opened ({error}); is the cable loose?") from error
+        self._path = by_id(self._path)
         self._serial, self._attempt, self.state = opened, 0, "identifying"
         self._last_data_s = time.monotonic()
         return LinkEvent("opened", self._last_data_s)
@@ -128,7 +137,6 @@ class Link:
             with contextlib.suppress(OSError, termios.error):  # it is gone already: that is why it is closed
                 if self.board.farewell:
                     self._serial.write(self.board.farewell)
-                    self._serial.flush()
             with contextlib.suppress(OSError, termios.error):
                 self._serial.close()
             self._serial = None

@@ -33,11 +33,11 @@ def test_noise_and_text_suggest_nothing() -> None:
 def doubted(name: str, data: bytes) -> str | None:
     receiver = Receiver(BOARDS[name])
     receiver.opened()
-    assert receiver.doubt.says(10.0) is None
+    assert receiver.says(10.0) is None
     receiver.feed(data, 10.5)
-    assert receiver.doubt.says(12.0) is None, "too early to say"
-    said = receiver.doubt.says(13.1)
-    assert receiver.doubt.says(20.0) is None, "once a link"
+    assert receiver.says(12.0) is None, "too early to say"
+    said = receiver.says(13.1)
+    assert receiver.says(20.0) is None, "once a link"
     return said
 
 
@@ -73,3 +73,11 @@ def test_what_it_keeps_is_bounded() -> None:
     for _ in range(100):
         doubt.heard(bytes(1000))
     assert len(doubt._data) <= 8192
+
+
+def test_a_rate_that_is_not_the_declared_one_is_said_once() -> None:
+    receiver = Receiver(BOARDS["ad8232-esp32"])
+    for i, line in enumerate(stream(BOARDS["ad8232-esp32"], [2000] * 2400)):
+        receiver.feed(line, i / 190.0)
+    assert receiver.says(13.0) == "ad8232-esp32 says 500 Hz and sends 190.0: the measured rate is used"
+    assert receiver.says(14.0) is None

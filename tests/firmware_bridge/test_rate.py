@@ -139,7 +139,7 @@ def test_a_board_that_changes_its_rate_is_retimed() -> None:
 
 
 @given(st.sets(st.integers(1, 2999), max_size=200))
-@settings(max_examples=20)
+@settings(max_examples=6)
 def test_a_counter_places_what_is_left(lost: set[int]) -> None:
     clock, samples = clocked("cyton", frames("cyton", arrivals(250.0, 12.0), lost))
     assert {s.index for s in samples} == set(range(3000)) - lost
