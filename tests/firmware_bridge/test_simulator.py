@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 from pathlib import Path
@@ -94,7 +95,7 @@ def test_every_sample_of_the_ledger_is_accounted_for(board: Board) -> None:
     receiver, samples = received(device)
     parsed, clock, ledger = receiver.parser.statistics, receiver.clock.statistics, device.ledger
     got = sum(len(s.millivolts) for s in samples)
-    assert ledger.dropped_frames > 5
+    assert ledger.dropped_frames > 0
     assert got + parsed.partial + clock.before_info == ledger.samples - ledger.dropped_samples
     assert parsed.bad_checksum == parsed.malformed == parsed.unknown_type == 0
     if receiver.parser.sequence_bits:
@@ -149,7 +150,7 @@ def poll_until(link: Link, kind: str) -> list[LinkEvent]:
 def test_unplugged_and_back_on_a_real_pty(tmp_path: Path) -> None:
     device = Wearable(np.arange(7500, dtype=np.int32) % 1000, INFO, Faults.parse("unplug@4+4"))
     ready = threading.Event()
-    player = threading.Thread(target=play, args=(device, tmp_path / "port", 10.0, ready.set), daemon=True)
+    player = threading.Thread(target=play, args=(device, tmp_path / "port", 6.0, ready.set), daemon=True)
     player.start()
     ready.wait()
     link, receiver = Link(str(tmp_path / "port"), BOARDS["native"]), Receiver(BOARDS["native"])
@@ -165,7 +166,8 @@ def test_unplugged_and_back_on_a_real_pty(tmp_path: Path) -> None:
     indices = [s.index for s in samples]
     assert indices[0] == 0
     assert indices == sorted(indices)
-    assert max(np.diff(indices)) >= 4 * 250, "the gap is as long as the device's own clock says"
+    gaps = [b.index - a.index - len(a.millivolts) for a, b in itertools.pairwise(samples)]
+    assert max(gaps) >= 4 * 250, "the gap is as long as the device's own clock says"
     assert receiver.clock.statistics.lost_samples == 0, "what was missed while unplugged was not lost on the wire"
 
 
