@@ -97,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     replay.set_defaults(command=_replay)
 
     simulate = verbs.add_parser("simulate", help="a wearable on a pty; prints its path")
-    simulate.add_argument("--board", default="native")
+    simulate.add_argument("--board", default="native", help="which one to be; `leadwire boards` lists them")
     simulate.add_argument("--record", required=True, help="a path, or DATABASE/RECORD")
     simulate.add_argument("--lead")
     simulate.add_argument("--speed", type=_between(0.01, 1000), default=1.0, help="times real time (default 1)")
@@ -115,6 +115,12 @@ def _parser() -> argparse.ArgumentParser:
 
     boards = verbs.add_parser("boards", help="the boards that can be on a port")
     boards.set_defaults(command=_boards)
+
+    doctor = verbs.add_parser(
+        "doctor", help="what this machine has and lacks: ports, permissions, versions, temperature"
+    )
+    doctor.add_argument("--port", help="listen to it, and suggest which board is speaking")
+    doctor.set_defaults(command=_doctor)
 
     inspect = verbs.add_parser("inspect", help="what a bundle is")
     inspect.add_argument("bundle", type=Path, nargs="?")
@@ -184,9 +190,13 @@ def _simulate(chosen: argparse.Namespace) -> int:
     from edge_runtime.wearable import wearable_of
     from firmware_bridge.simulator import play
 
-    board_named(chosen.board)
+    board = board_named(chosen.board)
+    if chosen.speed != 1 and not board.tells_time:
+        _tell(
+            f"board {board.name} sends no time: at this speed whoever listens measures {chosen.speed:g} times its rate"
+        )
     wearable = wearable_of(
-        find_record(chosen.record), chosen.lead, chosen.start, chosen.duration, chosen.fault, chosen.seed
+        find_record(chosen.record), chosen.lead, chosen.start, chosen.duration, chosen.fault, chosen.seed, board
     )
     link = chosen.link or Path(tempfile.gettempdir()) / f"leadwire-{os.getpid()}"
     stopping: list[bool] = []
@@ -211,7 +221,16 @@ def _boards(chosen: argparse.Namespace) -> int:
 
     for board in BOARDS.values():
         rate = f"{board.sampling_rate_hz:g} Hz" if board.sampling_rate_hz else "rate from the stream"
-        print(f"{board.name:12} {board.baud:7} baud  {rate:20}  {board.note}")
+        off = "says when leads are off" if board.lead_off else ""
+        print(f"{board.name:18} {board.baud:7} baud  {rate:20}  {off:24}  {board.note}".rstrip())
+    return 0
+
+
+def _doctor(chosen: argparse.Namespace) -> int:
+    from edge_runtime.doctor import examine, listen
+
+    for line in listen(chosen.port) if chosen.port else examine():
+        print(line, flush=True)
     return 0
 
 

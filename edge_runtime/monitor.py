@@ -51,6 +51,13 @@ class Monitor:
             self._said_s = samples.arrival_s
         return reports
 
+    def measuring(self, arrival_s: float) -> list[Report]:
+        """Samples come and it is not known yet how fast: said once a hop, and no silence."""
+        self._heard_s = arrival_s
+        if self._said_s is not None and arrival_s - self._said_s < self.hop_s:
+            return []
+        return [self._absence("clock", arrival_s)]
+
     def tick(self, arrival_s: float) -> list[Report]:
         """Called once a hop by the shell, so that silence means a dead program and never a dead wire."""
         if self._said_s is not None and arrival_s - self._said_s < self.hop_s:

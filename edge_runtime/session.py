@@ -115,6 +115,9 @@ class Session:
                 next_tick = now + hop_s
                 if self._events.empty():  # what has arrived is heard before silence is judged
                     self._handle("tick", now, b"")
+                    remark = self.stream.receiver.says(now) if self.link.state != "backing off" else None
+                    if remark:
+                        self._tell(f"{self.link.port}: {remark}")
 
     def _handle(self, kind: str, arrival_s: float, data: bytes) -> None:
         self.on_event(kind, arrival_s, data)

@@ -33,5 +33,7 @@ class Stream:
             for samples in self.receiver.feed(data, arrival_s):
                 self._watch(samples)
                 yield from self.monitor.push(samples)
+            if self.receiver.clock.measuring:
+                yield from self.monitor.measuring(arrival_s)
         else:
             raise ValueError(f"no event {kind!r}; there are {', '.join(EVENTS)}")

@@ -1,4 +1,6 @@
-"""A record as a simulated wearable: the native board plays it at its own rate, in its own counts."""
+"""A record as a simulated wearable: the native board plays it at its own rate, in its own counts; every other board
+plays what its front end makes of it, at the board's rate and in the board's counts.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +11,10 @@ from numpy.typing import NDArray
 
 from edge_runtime.errors import RecordError, UsageError
 from edge_runtime.records import Lead, Record
+from firmware_bridge.boards import BOARDS, Board
 from firmware_bridge.faults import Faults
 from firmware_bridge.frames import Info
+from firmware_bridge.front_end import analogue, to_counts
 from firmware_bridge.simulator import Wearable
 
 _FRAME_S = 0.015  # of about this length: two neighbours that are lost can still be bridged
@@ -19,7 +23,13 @@ _FINEST_PICOVOLTS = 1000
 
 
 def wearable_of(
-    record: Record, lead: str | None, start_s: float, duration_s: float | None, fault: str, seed: int
+    record: Record,
+    lead: str | None,
+    start_s: float,
+    duration_s: float | None,
+    fault: str,
+    seed: int,
+    board: Board = BOARDS["native"],
 ) -> Wearable:
     """Raises RecordError for a lead that is not there, UsageError for a fault or a stretch that makes no sense."""
     try:
@@ -32,6 +42,8 @@ def wearable_of(
     last = len(chosen.counts) if duration_s is None else min(len(chosen.counts), first + round(duration_s * rate))
     if not 0 <= first < last:
         raise UsageError(f"--start {start_s:g}: the record is {len(chosen.counts) / rate:g} s long")
+    if board.sampling_rate_hz is not None:
+        return _through(board, chosen, slice(first, last), rate, faults, seed)
     exact = Fraction(rate).limit_denominator(10_000)
     counts, picovolts, zero = _representable(chosen)
     info = Info(
@@ -49,6 +61,19 @@ def wearable_of(
         lead=chosen.name,
     )
     return Wearable(counts[first:last], info, faults, seed, missing=chosen.missing[first:last])
+
+
+def _through(board: Board, lead: Lead, part: slice, rate: float, faults: Faults, seed: int) -> Wearable:
+    """The lead as this board would have seen it; what the record misses, its frames miss."""
+    mv, absent = lead.millivolts[part], lead.missing[part]
+    if absent.all():
+        raise RecordError(f"lead {lead.name}: no sample in this stretch; choose another with --start")
+    index = np.arange(len(mv))
+    seen, own_rate = analogue(board, np.interp(index, index[~absent], mv[~absent]), rate)
+    if not len(seen):
+        raise UsageError(f"--duration: shorter than a sample of board {board.name}")
+    nearest = np.minimum(np.round(np.arange(len(seen)) * (rate / own_rate)).astype(np.int64), len(mv) - 1)
+    return Wearable(to_counts(board, seen), board, faults, seed, missing=absent[nearest])
 
 
 def _representable(lead: Lead) -> tuple[NDArray[np.int32], int, int]:

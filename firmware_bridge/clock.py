@@ -1,22 +1,24 @@
 """Frames to samples on one timeline: the device's own clock, unwrapped, with its gaps.
 
 The timeline counts samples from the first one that was received. It never goes backwards; what was lost leaves a jump
-of the index, as long as the device's clock says.
+of the index. A native stream says its rate. Every other board's is measured, on the device's clock where it tells the
+time and on ours where it does not; until it is known within 1 % its samples are held back, and then all of them come
+with the rate that was found.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from firmware_bridge.boards import BOARDS, Board
 from firmware_bridge.frames import Frame, Info, to_millivolts
+from firmware_bridge.gaps import ByCounter, ByDeviceTime, BySilence, ClockStatistics
+from firmware_bridge.rate import FASTEST_HZ, SLOWEST_HZ, WITHIN, RateMeter
 
-_TIME_WRAP_US = 1 << 32
-_SEQUENCE_WRAP = 1 << 16
-SLOWEST_HZ, FASTEST_HZ = 20.0, 20_000.0  # beyond these a stated rate is damage or malice
-_JUMP_SAMPLES = 1.5  # a step of the device's clock beyond this is a loss, even if no frame is missing
+_MOST_HELD = 20_000  # frames whose rate is not known yet; the oldest go first
 
 
 @dataclass(frozen=True)
@@ -36,61 +38,139 @@ class Samples:
     fresh: bool = False
 
 
-@dataclass
-class ClockStatistics:
-    """lost_samples: missing while the link was up. before_info: samples that came before the stream said what it is."""
+@dataclass(frozen=True)
+class _Scale:
+    picovolts_per_count: float
+    zero_count: int
+    lead: str
+    count_range: tuple[int, int] | None  # at its ends the converter may have been overdriven
 
-    lost_frames: int = 0
-    lost_samples: int = 0
-    duplicates: int = 0
-    late: int = 0
-    before_info: int = 0
-    restarts: int = 0
-    refused_info: int = 0
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    index: int
+    frame: Frame
+    rate_hz: float
+    scale: _Scale
+    fresh: bool = False
 
 
 class Clock:
-    """Places frames on the timeline by sequence and device time. Pure: arrival times come with the frames."""
+    """Places frames on the timeline. Pure: arrival times come with the frames."""
 
-    def __init__(self) -> None:
+    def __init__(self, board: Board = BOARDS["native"], sequence_bits: int = 16) -> None:
         self.statistics = ClockStatistics()
         self.info: Info | None = None
-        self._confirmed = False  # an INFO was seen since the link was opened
+        self.meter = RateMeter()
+        self._board = board
+        self._describes_itself = board.picovolts_per_count is None
+        self._gaps: ByDeviceTime | ByCounter | BySilence
+        if board.tells_time:
+            self._gaps = ByDeviceTime(self.statistics, sequence_bits, says_restarts=self._describes_itself)
+        elif sequence_bits:
+            self._gaps = ByCounter(self.statistics, sequence_bits)
+        else:
+            self._gaps = BySilence(self.statistics)
+        self._scale = _scale_of(board)
+        self._confirmed = not self._describes_itself  # an INFO was seen since the link was opened
+        self._rate: float | None = None  # stated by the stream, or measured
+        self._last_rate: float | None = None  # the one that the timeline's indices are in
+        self._held: list[tuple[int, Frame]] = []
         self._end = 0  # next index
-        self._last: Frame | None = None  # the last frame of any kind that was accepted
-        self._expected_us: float | None = None  # device time, still wrapped, of the next sample
-        self._sample_arrival_s = 0.0
-        self._frames_missing = False  # since the last samples
-        self._link_was_lost = False
-        self._restarted = False
+        self._counted = 0  # samples, whatever the rate of their time: what the meter sees
         self._fresh = False
+        self._lead_was_off = False
+
+    @property
+    def rate_hz(self) -> float | None:
+        """The sampling rate that is in use: stated by the stream, or measured; None while it is not known."""
+        return self._rate
+
+    @property
+    def measuring(self) -> bool:
+        """Samples come, and are held back until it is known how fast."""
+        return bool(self._held)
 
     def link_opened(self) -> None:
         """The link is new: whoever is there must say again what it is, and what is missing was not lost on the wire."""
-        self._confirmed = False
-        self._link_was_lost = self._last is not None
+        self._confirmed = not self._describes_itself
+        self._gaps.link_opened()
+        self.meter.restart()
+        self._drop_held(len(self._held))
 
-    def feed(self, frame: Frame) -> Samples | None:
-        """The frame's samples in their place; None for a frame without any, or one that cannot be placed."""
+    def feed(self, *frames: Frame) -> list[Samples]:
+        """The frames' samples in their places, behind those that were held back; none for what cannot be placed.
+
+        Neighbours of one arrival are joined: most boards send a sample a frame, and what follows works by the piece.
+        """
+        placed = [p for frame in frames for p in self._place(frame)]
+        runs: list[list[_Placed]] = []
+        for one in placed:
+            if runs and _follows(runs[-1][-1], one):
+                runs[-1].append(one)
+            else:
+                runs.append([one])
+        return [samples for run in runs for samples in _samples_of(run)]
+
+    def _place(self, frame: Frame) -> list[_Placed]:
         if frame.info is not None:
             self._describe(frame.info)
-        if not self._confirmed or self.info is None:
+        if not self._confirmed:
             self.statistics.before_info += len(frame.counts)
-            return None
-        if frame.command is not None or not self._in_order(frame):
-            return None
-        if not len(frame.counts):
-            return None
-        rate = self.info.sampling_rate_hz
-        self._end += self._gap(frame, rate)
-        self._expected_us = (frame.device_time_us or 0) + len(frame.counts) * 1e6 / rate
-        self._sample_arrival_s = frame.arrival_s
-        millivolts = to_millivolts(frame.counts, self.info.picovolts_per_count, self.info.zero_count)
-        lead = self.info.lead or "ECG"
-        fresh, self._fresh = self._fresh, False
-        placed = Samples(self._end, millivolts, rate, lead, frame.arrival_s, frame.lead_off, frame.clipped, fresh)
-        self._end += len(millivolts)
+            return []
+        if frame.command is not None:
+            return []
+        claimed = self._board.sampling_rate_hz or SLOWEST_HZ
+        gap = self._gaps.before(frame, self._rate or self._last_rate or claimed, self._rate is not None)
+        if gap is None or not len(frame.counts):
+            return []
+        gap = self._continue(frame, gap)
+        self._held.append((self._end + gap, frame))
+        self._end += gap + len(frame.counts)
+        self._counted += gap + len(frame.counts)
+        if self.meter.add(self._time_s(frame), self._counted) and not self._describes_itself:
+            self._retime(self.meter.hz)
+        if self._rate is None:
+            if len(self._held) > _MOST_HELD:
+                self._drop_held(_MOST_HELD // 2)
+            return []
+        ready, self._held = self._held, []
+        placed = [_Placed(index, held, self._rate, self._scale) for index, held in ready]
+        if self._fresh:
+            self._fresh = False
+            placed[0] = replace(placed[0], fresh=True)
         return placed
+
+    def _continue(self, frame: Frame, gap: int) -> int:
+        """The gap before the frame; begins a new measurement where what comes does not go on from what was."""
+        repaced = self._board.off_changes_pace and frame.lead_off != self._lead_was_off
+        self._lead_was_off = frame.lead_off
+        if self._gaps.guessed or repaced:
+            self.meter.restart()
+            self._drop_held(len(self._held))
+        if repaced:
+            self._rate = None
+        return gap if self._last_rate is not None or self._held else 0  # nothing is before the timeline's beginning
+
+    def _time_s(self, frame: Frame) -> float:
+        return self._gaps.elapsed_s if isinstance(self._gaps, ByDeviceTime) else frame.arrival_s
+
+    def _retime(self, measured_hz: float | None) -> None:
+        """From the oldest sample that is still held the timeline goes on at this rate, where it is another."""
+        if measured_hz is None or (self._rate is not None and abs(measured_hz / self._rate - 1) <= WITHIN):
+            return
+        if self._last_rate is not None:
+            first = self._held[0][0]
+            shift = round(first * measured_hz / self._last_rate) - first
+            self._held = [(index + shift, frame) for index, frame in self._held]
+            self._end += shift
+            self.statistics.retimed += abs(measured_hz / self._last_rate - 1) > WITHIN
+        self._rate = self._last_rate = measured_hz
+        self._fresh = True
+
+    def _drop_held(self, count: int) -> None:
+        self.statistics.before_info += sum(len(frame.counts) for _, frame in self._held[:count])
+        del self._held[:count]
 
     def _describe(self, info: Info) -> None:
         if not SLOWEST_HZ <= info.sampling_rate_hz <= FASTEST_HZ:
@@ -99,49 +179,50 @@ class Clock:
         before = self.info
         if before is not None and info.boot_id != before.boot_id:
             self.statistics.restarts += 1
-            self._restarted, self._last = True, None
+            self._gaps.restarted()
         if before is not None and info != before:
             self._fresh = True
             self._end = round(self._end * info.sampling_rate_hz / before.sampling_rate_hz)
+            self.meter.restart()
         self.info, self._confirmed = info, True
+        self._rate = self._last_rate = info.sampling_rate_hz
+        self._scale = _Scale(info.picovolts_per_count, info.zero_count, info.lead or "ECG", None)
 
-    def _in_order(self, frame: Frame) -> bool:
-        """Whether the frame is newer than the last one; counts what lies between."""
-        if self._last is not None and self._last.sequence is not None and frame.sequence is not None:
-            ahead = (frame.sequence - self._last.sequence) % _SEQUENCE_WRAP
-            if not self._link_was_lost:
-                if ahead == 0:
-                    self.statistics.duplicates += 1
-                    return False
-                # More than half a wrap ahead is behind, unless the device's clock went on: then that much was lost.
-                step_us = ((frame.device_time_us or 0) - (self._last.device_time_us or 0)) % _TIME_WRAP_US
-                if ahead >= _SEQUENCE_WRAP // 2 and step_us >= _TIME_WRAP_US // 2:
-                    self.statistics.late += 1
-                    return False
-                self.statistics.lost_frames += ahead - 1
-                self._frames_missing |= ahead > 1
-        self._last = frame
-        return True
 
-    def _gap(self, frame: Frame, rate: float) -> int:
-        """Samples missing before this frame."""
-        if self._expected_us is None:
-            return 0
-        waited_s = frame.arrival_s - self._sample_arrival_s
-        lost_link, self._link_was_lost = self._link_was_lost, False
-        frames_missing, self._frames_missing = self._frames_missing, False
-        if self._restarted:  # its clock began anew: only ours knows how long it was away
-            self._restarted = False
-            return max(0, round(waited_s * rate))
-        step_us = ((frame.device_time_us or 0) - self._expected_us) % _TIME_WRAP_US
-        if step_us > _TIME_WRAP_US / 2 and waited_s * 1e6 < _TIME_WRAP_US / 2:
-            step_us -= _TIME_WRAP_US  # a little early: rounding, or a rate that is not quite the stated one
-        else:
-            step_us += max(0, round((waited_s * 1e6 - step_us) / _TIME_WRAP_US)) * _TIME_WRAP_US
-        missing = step_us * 1e-6 * rate
-        if missing < _JUMP_SAMPLES and not lost_link and not frames_missing:
-            return 0
-        gap = max(0, round(missing))
-        if not lost_link:
-            self.statistics.lost_samples += gap
-        return gap
+def _follows(before: _Placed, after: _Placed) -> bool:
+    a, b = before.frame, after.frame
+    return (
+        not after.fresh
+        and after.index == before.index + len(a.counts)
+        and (after.rate_hz, after.scale) == (before.rate_hz, before.scale)
+        and (b.arrival_s, b.lead_off, b.clipped) == (a.arrival_s, a.lead_off, a.clipped)
+    )
+
+
+def _samples_of(run: list[_Placed]) -> list[Samples]:
+    first, scale = run[0], run[0].scale
+    counts = first.frame.counts if len(run) == 1 else np.concatenate([placed.frame.counts for placed in run])
+    clipped = first.frame.clipped
+    if scale.count_range is not None and not clipped:
+        clipped = bool(counts.min() <= scale.count_range[0] or counts.max() >= scale.count_range[1])
+        if clipped and len(run) > 1:  # only those frames that are, however many came at once
+            return [samples for placed in run for samples in _samples_of([placed])]
+    return [
+        Samples(
+            first.index,
+            to_millivolts(counts, scale.picovolts_per_count, scale.zero_count),
+            first.rate_hz,
+            scale.lead,
+            first.frame.arrival_s,
+            first.frame.lead_off,
+            clipped,
+            first.fresh,
+        )
+    ]
+
+
+def _scale_of(board: Board) -> _Scale:
+    """What the row says; nothing yet for a stream that describes itself."""
+    if board.picovolts_per_count is None or board.zero_count is None:
+        return _Scale(1.0, 0, "ECG", None)
+    return _Scale(board.picovolts_per_count, board.zero_count, board.lead or "ECG", board.count_range)

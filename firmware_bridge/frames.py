@@ -58,10 +58,14 @@ class Frame:
 
 @dataclass
 class FrameStatistics:
-    """What a parser saw, in frames; `resynchronised_bytes` are those that belong to no frame at all."""
+    """What a parser saw, in frames; `resynchronised_bytes` are those that belong to no frame at all.
+
+    malformed: what began as a frame and was none (text: lines without the numbers). partial: begun and never finished.
+    """
 
     good: int = 0
     bad_checksum: int = 0
     malformed: int = 0
     unknown_type: int = 0
+    partial: int = 0
     resynchronised_bytes: int = 0

@@ -6,26 +6,20 @@ import contextlib
 import errno
 import termios
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import serial
 
 from firmware_bridge.boards import Board
-from firmware_bridge.protocols import native
+from firmware_bridge.handshake import Handshake
 
 State = Literal["absent", "opening", "identifying", "streaming", "silent", "backing off"]
 EXIT_PORT = 3
 _BACK_OFF_S = (0.1, 0.2, 0.5, 1.0)
 _SILENT_AFTER_S = 2.0
-_ASK_AGAIN_S = 1.0  # a board that resets when its port is opened misses the first handshake
 _READ_SIZE = 65536
-
-_HANDSHAKE: dict[str, Callable[[], bytes]] = {
-    "hello": lambda: native.encode_command("hello"),
-    "start": lambda: native.encode_command("start"),
-}
 
 
 class PortError(Exception):
@@ -58,6 +52,12 @@ def explain(port: str, error: Exception) -> str:
     return f"{port}: cannot be opened ({error}); is it a serial port?"
 
 
+def by_id(port: str, folder: Path = Path("/dev/serial/by-id")) -> str:
+    """The name under which this device comes back, whatever its number is then; `port` where it has no such name."""
+    target = Path(port).resolve()
+    return next((str(link) for link in sorted(folder.glob("*")) if link.resolve() == target), port)
+
+
 def _why_lost(error: Exception) -> str:
     """pyserial says "readiness to read but returned no data" of a device that was unplugged; Linux says EIO."""
     gone = "returned no data" in str(error) or getattr(error, "errno", None) in (errno.EIO, errno.ENXIO, errno.ENODEV)
@@ -70,34 +70,31 @@ class Link:
     def __init__(self, port: str, board: Board) -> None:
         self.port, self.board = port, board
         self.state: State = "absent"
+        self._path = port
         self._serial: serial.Serial | None = None
         self._attempt = 0
         self._next_try_s = 0.0
         self._last_data_s = 0.0
-        self._asked_s = 0.0
+        self._handshake = Handshake(board)
 
     def open(self) -> LinkEvent:
         """Open now. Raises PortError."""
         self.state = "opening"
         try:
-            opened = serial.Serial(self.port, self.board.baud, timeout=0, write_timeout=1.0, exclusive=True)
+            opened = serial.Serial(self._path, self.board.baud, timeout=0, write_timeout=1.0, exclusive=True)
         except (OSError, termios.error, ValueError) as error:
             self._back_off()
             raise PortError(explain(self.port, error)) from error
         try:
-            self._shake_hands(opened)
+            opened.write(self._handshake.begin(time.monotonic()))
         except (OSError, termios.error) as error:
             opened.close()
             self._back_off()
             raise PortError(f"{self.port}: closed while it was being opened ({error}); is the cable loose?") from error
+        self._path = by_id(self._path)
         self._serial, self._attempt, self.state = opened, 0, "identifying"
         self._last_data_s = time.monotonic()
         return LinkEvent("opened", self._last_data_s)
-
-    def _shake_hands(self, port: serial.Serial) -> None:
-        for word in self.board.handshake:
-            port.write(_HANDSHAKE[word]())
-        self._asked_s = time.monotonic()
 
     def _back_off(self) -> None:
         self.state = "backing off"
@@ -118,22 +115,40 @@ class Link:
                 return None
         try:
             data = self._serial.read(_READ_SIZE)
-            if not data and self.state == "identifying" and time.monotonic() - self._asked_s > _ASK_AGAIN_S:
-                self._shake_hands(self._serial)
+            say = self._handshake.hear(data, time.monotonic())
+            if say:
+                self._serial.write(say)
         except (OSError, termios.error, TypeError) as error:  # TypeError: pyserial, of a port closed under its feet
             self.close()
             self._back_off()
             return LinkEvent("lost", time.monotonic(), reason=_why_lost(error))
         now = time.monotonic()
         if data:
-            self._last_data_s, self.state = now, "streaming"
+            self._last_data_s = now
+            self.state = "streaming" if self._handshake.complete else "identifying"
             return LinkEvent("data", now, bytes(data))
         if now - self._last_data_s > _SILENT_AFTER_S:
             self.state = "silent"
         return None
 
     def close(self) -> None:
+        """Tell the board to stop, where its protocol can, and close the port."""
         if self._serial is not None:
             with contextlib.suppress(OSError, termios.error):  # it is gone already: that is why it is closed
+                if self.board.farewell:
+                    self._serial.write(self.board.farewell)
+            with contextlib.suppress(OSError, termios.error):
                 self._serial.close()
             self._serial = None
+
+
+def overhear(port: str, baud: int, seconds: float) -> bytes:
+    """What comes out of a port in this time, without a word to whoever sends it. Raises PortError."""
+    try:
+        with serial.Serial(port, baud, timeout=0.1, exclusive=True) as opened:
+            data, end_s = b"", time.monotonic() + seconds
+            while time.monotonic() < end_s:
+                data += opened.read(_READ_SIZE)
+            return data
+    except (OSError, termios.error, ValueError) as error:
+        raise PortError(explain(port, error)) from error

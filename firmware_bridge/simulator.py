@@ -1,6 +1,7 @@
-"""A wearable without the wearable: it plays samples in the native frame, with faults, on a pty.
+"""A wearable without the wearable: any board of the table plays samples, with faults, on a pty.
 
-`Wearable` is what the device does (pure: asked for a time, it gives bytes); `play` is the pty and the pace around it.
+`Wearable` is what the device sends and `Conversation` what it answers (both pure: asked for a time, they give bytes);
+`play` is the pty and the pace around them.
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from firmware_bridge.boards import BOARDS, Board
 from firmware_bridge.faults import Faults
 from firmware_bridge.frames import Info
-from firmware_bridge.protocols import native
+from firmware_bridge.protocols import ENCODERS, native
 
 _INFO_EVERY_S = 5.0
-_OFF_COUNTS = 0.45  # of full scale: where an amplifier's output goes when an electrode is off
+_OFF_COUNTS = 0.45  # of full scale: where a native device's amplifier goes when an electrode is off
+_LONGEST_WORD = 64  # of what a host may say
 
 
 @dataclass
@@ -49,38 +52,56 @@ class Wearable:
     def __init__(
         self,
         counts: NDArray[np.int32],
-        info: Info,
+        what: Info | Board,
         faults: Faults | None = None,
         seed: int = 0,
         missing: NDArray[np.bool_] | None = None,
     ) -> None:
-        """missing: (n,) where the recording has no sample; a frame with one is never sent."""
-        self.counts, self.info, self.faults = counts, info, faults or Faults()
+        """what: a native device that says this of itself, or a board of the table, in whose counts `counts` are.
+
+        missing: (n,) where the recording has no sample; a frame with one is never sent.
+        """
+        self.faults = faults or Faults()
+        if isinstance(what, Info):
+            self.board = BOARDS["native"]
+            self.info: Info | None = what
+            self.sampling_rate_hz, self._size = what.sampling_rate_hz, what.samples_per_frame
+            self._off_count = round(_OFF_COUNTS * 2**what.bits / 2) + what.zero_count
+        elif what.sampling_rate_hz is None:
+            raise ValueError(f"board {what.name} describes itself: it needs an Info")
+        else:
+            self.board, self.info = what, None
+            self.sampling_rate_hz, self._size = what.sampling_rate_hz, what.samples_per_frame
+            self._off_count = what.count_range[1]  # where it has no flag, this is all that it shows
+            counts = counts[: len(counts) // self._size * self._size]  # its frames are never shorter
+        self.counts = counts
         self.missing = np.zeros(len(counts), np.bool_) if missing is None else missing
         self.ledger = Ledger(
             unplugged=[(a, b) for kind, a, b in self.faults.events if kind == "unplug"],
             lead_off=[(a, b) for kind, a, b in self.faults.events if kind == "lead_off"],
         )
+        self._encoder = ENCODERS[self.board.protocol](self.board)
         self._random = random.Random(seed)
         self._sequence = 0
 
     def describe(self, device_s: float) -> bytes:
-        """An INFO frame now: on HELLO, at the start, every 5 s."""
+        """What it says of itself: an INFO frame of the native protocol, nothing elsewhere."""
+        if self.info is None:
+            return b""
         data = native.encode_info(self._sequence, round(device_s * 1e6), self.info)
         self._sequence += 1
         return data
 
     def frames(self) -> Iterator[tuple[float, bytes | None]]:
-        rate, size = self.info.sampling_rate_hz, self.info.samples_per_frame
+        rate, size = self.sampling_rate_hz, self._size
         next_info = _INFO_EVERY_S
         for first in range(0, len(self.counts), size):
             counts = self.counts[first : first + size]
             start_s, end_s = first / rate, (first + len(counts)) / rate
-            flags = 0
-            if self.faults.active("lead_off", start_s):
-                flags = native.LEAD_OFF
-                counts = np.full(len(counts), round(_OFF_COUNTS * 2**self.info.bits / 2) + self.info.zero_count)
-            data: bytes | None = native.encode_samples(self._sequence, round(start_s * 1e6), counts, flags)
+            off = self.faults.active("lead_off", start_s)
+            if off:
+                counts = np.full(len(counts), self._off_count, np.int32)
+            data: bytes | None = self._encoder.encode(self._sequence, round(start_s * 1e6), counts, off)
             self._sequence += 1
             self.ledger.frames += 1
             self.ledger.samples += len(counts)
@@ -89,9 +110,47 @@ class Wearable:
                 self.ledger.dropped_samples += len(counts)
                 data = None
             yield end_s, data
-            if end_s >= next_info:
+            if self.info is not None and end_s >= next_info:
                 next_info += _INFO_EVERY_S
                 yield end_s, self.describe(end_s)
+
+
+class Conversation:
+    """The device's side of its board's handshake. A board that has none streams to whoever listens."""
+
+    def __init__(self, wearable: Wearable) -> None:
+        self.streaming = not wearable.board.handshake
+        self._wearable, self._board = wearable, wearable.board
+        self._frames = native.NativeParser()
+        self._heard = b""
+
+    def answer(self, data: bytes, device_s: float) -> bytes:
+        """What it says to these bytes from the host."""
+        reply = b""
+        for word in self._words(data):
+            self.streaming &= word != self._board.farewell
+            for step in self._board.handshake:
+                if word != step.send:
+                    continue
+                if step.until:  # it stops to answer
+                    self.streaming = False
+                    reply += self._board.name.encode() + step.until
+                reply += self._wearable.describe(device_s)
+                self.streaming |= step is self._board.handshake[-1]
+        return reply
+
+    def _words(self, data: bytes) -> Iterator[bytes]:
+        """What of the handshake was said, in order; bytes between are passed over."""
+        if self._board.protocol == "native":
+            yield from (native.encode_command(f.command) for f in self._frames.feed(data, 0.0) if f.command)
+            return
+        known = [word for word in (*(step.send for step in self._board.handshake), self._board.farewell) if word]
+        self._heard = (self._heard + data)[-4096:]
+        while found := [(at, word) for word in known if (at := self._heard.find(word)) >= 0]:
+            at, word = min(found)
+            self._heard = self._heard[at + len(word) :]
+            yield word
+        self._heard = self._heard[-_LONGEST_WORD:]
 
 
 class _Pty:
@@ -100,7 +159,6 @@ class _Pty:
     def __init__(self, link: Path) -> None:
         self.link = link
         self.master = -1
-        self.parser = native.NativeParser()
 
     def plug(self) -> None:
         self.master, slave = os.openpty()
@@ -123,18 +181,18 @@ class _Pty:
             with contextlib.suppress(FileNotFoundError):
                 self.link.unlink()
 
-    def commands(self, wait_s: float) -> list[str]:
-        """What the host sent, after at most `wait_s`."""
-        if self.master < 0 or not select.select([self.master], [], [], max(0.0, wait_s))[0]:
-            if self.master < 0:
-                time.sleep(max(0.0, wait_s))
-            return []
+    def listen(self, wait_s: float) -> bytes | None:
+        """What the host sent, after at most `wait_s`; None while nobody has the other end open."""
+        if self.master < 0:
+            time.sleep(max(0.0, wait_s))
+            return None
+        if not select.select([self.master], [], [], max(0.0, wait_s))[0]:
+            return b""
         try:
-            data = os.read(self.master, 4096)
-        except OSError:  # nobody has the other end open
+            return os.read(self.master, 4096)
+        except OSError:
             time.sleep(min(0.01, max(0.0, wait_s)))
-            return []
-        return [f.command for f in self.parser.feed(data, 0.0) if f.command]
+            return None
 
     def send(self, data: bytes) -> int:
         """Bytes that did not fit: a real USB port overruns, so nothing waits for the host."""
@@ -153,42 +211,43 @@ def play(
     on_ready: Callable[[], None] = lambda: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Ledger:
-    """Play the whole wearable on a pty behind `link`, `speed` times as fast as life; waits for START first.
+    """Play the whole wearable on a pty behind `link`, `speed` times as fast as life, once its handshake was made.
 
     The device's own clock goes on while it is unplugged. Returns the ledger.
     """
-    cable = _Pty(link)
+    cable, talk = _Pty(link), Conversation(wearable)
     cable.plug()
     on_ready()
     try:
         started = False
         while not started and not stop():
-            for command in cable.commands(0.05):
-                if command in ("hello", "start"):
-                    cable.send(wearable.describe(0.0))
-                started |= command == "start"
+            heard = cable.listen(0.05)
+            if heard is not None:
+                cable.send(talk.answer(heard, 0.0))
+                started = talk.streaming
         zero = time.monotonic()
         for due_s, data in wearable.frames():
             if stop():
                 break
-            _pace(cable, wearable, zero, due_s, speed)
+            reply = _pace(cable, talk, zero, due_s, speed)
             unplugged = wearable.faults.active("unplug", due_s)
             if unplugged != (cable.master < 0):
                 cable.unplug() if unplugged else cable.plug()
-            if data is not None and not wearable.faults.active("stall", due_s):
+            if data is not None and talk.streaming and not wearable.faults.active("stall", due_s):
                 wearable.ledger.overrun_bytes += cable.send(data)
+            if reply:  # made after this frame, so that its number is behind the frame's
+                cable.send(reply)
         time.sleep(0.2)  # what is still in the pty goes with it
         return wearable.ledger
     finally:
         cable.unplug()
 
 
-def _pace(cable: _Pty, wearable: Wearable, zero: float, due_s: float, speed: float) -> None:
-    """Wait until a frame is due; answer the host meanwhile."""
+def _pace(cable: _Pty, talk: Conversation, zero: float, due_s: float, speed: float) -> bytes:
+    """Wait until a frame is due. Returns the answer to what the host said meanwhile."""
+    reply = b""
     while True:
         left = zero + due_s / speed - time.monotonic()
-        for command in cable.commands(max(0.0, left)):
-            if command == "hello":
-                cable.send(wearable.describe(due_s))
+        reply += talk.answer(cable.listen(max(0.0, left)) or b"", due_s)
         if left <= 0:
-            return
+            return reply

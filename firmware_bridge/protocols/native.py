@@ -10,11 +10,15 @@ from __future__ import annotations
 import binascii
 import struct
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from firmware_bridge.frames import Frame, FrameStatistics, Info
+
+if TYPE_CHECKING:
+    from firmware_bridge.boards import Board
 
 VERSION = 1
 SAMPLES, INFO, HELLO, START, STOP = 1, 2, 3, 4, 5
@@ -102,16 +106,29 @@ def encode_command(command: str) -> bytes:
     return _frame({name: kind for kind, name in COMMANDS.items()}[command], 0, 0)
 
 
+class NativeEncoder:
+    """SAMPLES frames; what describes the stream is `encode_info`."""
+
+    def __init__(self, board: Board | None = None) -> None:
+        pass
+
+    def encode(self, sequence: int, device_time_us: int, counts: NDArray[np.int32], lead_off: bool = False) -> bytes:
+        return encode_samples(sequence, device_time_us, counts, LEAD_OFF if lead_off else 0)
+
+
 class NativeParser:
     """Bytes to frames. A damaged frame is dropped whole; a damaged delimiter costs its two neighbours."""
 
-    def __init__(self) -> None:
+    sequence_bits = 16
+
+    def __init__(self, board: Board | None = None) -> None:
         self.statistics = FrameStatistics()
         self._pending = bytearray()
         self._skipping = False  # up to the next delimiter, whatever the chunks
 
     def reset(self) -> None:
         """Forget a frame that was begun: the link was lost."""
+        self.statistics.partial += bool(self._pending)
         self.statistics.resynchronised_bytes += len(self._pending)
         self._pending.clear()
         self._skipping = False

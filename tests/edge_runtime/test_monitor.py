@@ -15,7 +15,7 @@ from edge_runtime.records import Lead, Record
 from edge_runtime.report import Report
 from edge_runtime.stream import Stream
 from edge_runtime.wearable import wearable_of
-from firmware_bridge.boards import BOARDS
+from firmware_bridge.boards import BOARDS, Board
 from firmware_bridge.clock import Samples
 from firmware_bridge.receiver import Receiver
 from tests.fakes import FakeBackend, ecg_of, model_that_states_all, regular_waves
@@ -144,6 +144,37 @@ def test_what_was_before_never_counts_as_data_after_a_long_absence(fake: FakeBac
     monitor.push(Samples(0, mv, RATE, "I", 10.0))
     reports = monitor.push(Samples(3600 * RATE, mv[: 9 * RATE], RATE, "I", 3610.0))
     assert {r.state for r in reports} == {"gap"}
+
+
+def live(board: Board, seconds: float, every_s: float) -> list[Report]:
+    """A board of the table, read every so often, with the shell's ticks."""
+    device = wearable_of(record(seconds), None, 0.0, None, "", 0, board)
+    stream = Stream(Receiver(board), Monitor(model_that_states_all(), FakeBackend(), "port"))
+    reports, waiting, read_s = list(stream.handle("opened", 0.0)), b"", every_s
+    for due_s, data in device.frames():
+        while due_s > read_s:
+            reports += stream.handle("data", read_s, waiting) if waiting else ()
+            if int(read_s) > int(read_s - every_s):
+                reports += stream.handle("tick", read_s)
+            waiting, read_s = b"", read_s + every_s
+        waiting += data or b""
+    return reports
+
+
+@pytest.mark.parametrize("board", [b for b in BOARDS.values() if b.sampling_rate_hz], ids=lambda b: b.name)
+def test_every_board_is_clocked_first_and_then_monitored(board: Board) -> None:
+    reports = live(board, 14.0, 0.04)
+    states = [r.state for r in reports]
+    first = states.index("warming_up")
+    assert set(states[:first]) == {"clock"}
+    assert 4 <= first <= 8, "said once a second while it is measured"
+    assert states[first : first + 9] == ["warming_up"] * 9
+    assert set(states[first + 9 :]) == {"ok"}
+    assert len(states) >= first + 12
+    assert all(r.sampling_rate_hz == pytest.approx(board.sampling_rate_hz, rel=0.01) for r in reports[first:])
+    ends = [r.end_s for r in reports]
+    assert ends == sorted(ends)
+    assert not any(r.measures["hr_bpm"].valid for r in reports if r.state == "clock")
 
 
 def test_a_device_that_is_too_slow_for_an_ecg_is_said_and_crashes_nothing(fake: FakeBackend) -> None:

@@ -6,15 +6,18 @@ import pytest
 from edge_runtime.errors import RecordError, UsageError
 from edge_runtime.records import Lead, Record
 from edge_runtime.wearable import wearable_of
-from firmware_bridge.boards import BOARDS
+from firmware_bridge.boards import BOARDS, Board
+from firmware_bridge.frames import to_millivolts
+from firmware_bridge.front_end import through
 from firmware_bridge.receiver import Receiver
+from firmware_bridge.simulator import Wearable
 
 
 def played(lead: Lead, rate: float = 250.0, seed: int = 0) -> np.ndarray:
     """What arrives at the other end of the wire, mV."""
-    device = wearable_of(Record("r", rate, (lead,)), None, 0.0, None, "", seed)
+    native = wearable_of(Record("r", rate, (lead,)), None, 0.0, None, "", seed)
     receiver = Receiver(BOARDS["native"])
-    data = device.describe(0.0) + b"".join(d for _, d in device.frames() if d)
+    data = native.describe(0.0) + b"".join(d for _, d in native.frames() if d)
     return np.concatenate([s.millivolts for s in receiver.feed(data, 0.0)])
 
 
@@ -60,3 +63,43 @@ def test_what_cannot_be_played_is_said() -> None:
         played(lead(COUNTS, 1e18))
     with pytest.raises(UsageError, match="--fault"):
         wearable_of(Record("r", 250.0, (lead(COUNTS, 5e6),)), None, 0.0, None, "x", 0)
+
+
+# ---- a record through a board ----------------------------------------------------------------------------------------
+
+TABLE = [board for board in BOARDS.values() if board.protocol != "native"]
+
+
+def device(board: Board, record: Record, fault: str = "", duration_s: float | None = None) -> Wearable:
+    return wearable_of(record, None, 0.0, duration_s, fault, 0, board)
+
+
+@pytest.mark.parametrize("board", TABLE, ids=lambda b: b.name)
+def test_every_board_plays_a_record_as_its_front_end_sees_it(board: Board) -> None:
+    made = Record("r", 360.0, (lead(np.round(200 * np.sin(np.arange(3600) / 30)), 5e6),))
+    played_counts = device(board, made).counts
+    seen, rate = through(board, made.lead().millivolts, 360.0)
+    assert rate == board.sampling_rate_hz
+    assert board.picovolts_per_count is not None
+    assert board.zero_count is not None
+    mv = to_millivolts(played_counts, board.picovolts_per_count, board.zero_count)
+    assert np.array_equal(mv, seen[: len(mv)])
+    assert len(seen) - len(mv) < board.samples_per_frame
+
+
+def test_what_a_record_misses_its_frames_miss() -> None:
+    counts = np.round(200 * np.sin(np.arange(3600) / 30)).astype(np.int32)
+    missing = np.zeros(3600, bool)
+    missing[1800:1836] = True
+    played_by = device(BOARDS["cyton"], Record("r", 360.0, (Lead("I", counts, 5e6, 0, 16, missing),)))
+    sent = [data is not None for _, data in played_by.frames()]
+    assert sent.index(False) == 1250
+    assert sent.count(False) == pytest.approx(25, abs=1)
+
+
+def test_a_stretch_that_has_nothing_to_play_is_said() -> None:
+    nothing = Lead("I", np.zeros(720, np.int32), 5e6, 0, 16, np.ones(720, bool))
+    with pytest.raises(RecordError, match="no sample in this stretch"):
+        device(BOARDS["cyton"], Record("r", 360.0, (nothing,)))
+    with pytest.raises(UsageError, match="shorter than a sample"):
+        device(BOARDS["ad8232"], Record("r", 1000.0, (lead(COUNTS, 5e6),)), duration_s=0.002)

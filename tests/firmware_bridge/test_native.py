@@ -88,13 +88,15 @@ def test_too_many_or_too_large_samples_are_refused() -> None:
 def test_any_chunking_gives_the_same_frames(cuts: list[int], garbage: int) -> None:
     stream = bytes(range(1, 1 + garbage % 100)) + b"\0"
     stream += b"".join(native.encode_samples(i, i * 4000, [i, -i, 300]) for i in range(20))
-    whole, parser = decode(stream), native.NativeParser()
+    at_once, parser = native.NativeParser(), native.NativeParser()
+    whole = at_once.feed(stream, 0.0)
     pieces, at = [], 0
     for cut in cuts:
         pieces += parser.feed(stream[at : at + cut], 0.0)
         at += cut
     pieces += parser.feed(stream[at:], 0.0)
     assert [plain(f) for f in pieces] == [plain(f) for f in whole]
+    assert parser.statistics == at_once.statistics
     assert len(whole) == 20
 
 

@@ -1,0 +1,126 @@
+"""`leadwire doctor`: what this machine has, what it lacks, and what to do about it. It changes nothing.
+
+Everything is read from files under a root, so that a test can show it a Pi.
+"""
+
+from __future__ import annotations
+
+import grp
+import os
+import platform
+from collections.abc import Callable, Iterator
+from importlib import metadata
+from pathlib import Path
+
+from firmware_bridge.boards import BOARDS
+from firmware_bridge.diagnosis import suggest
+from firmware_bridge.link import overhear
+
+_PACKAGES = ("leadwire", "numpy", "pyserial")
+_BACKENDS = ("ai-edge-litert", "tflite-runtime", "onnxruntime")
+_PORTS = ("ttyUSB*", "ttyACM*", "ttyAMA*", "ttyS0", "serial[0-9]", "rfcomm*")
+_HOT_C = 80.0  # a Pi slows down from here on
+_LATENCY_MS = 1
+# vcgencmd's bits, as the firmware also gives them in sysfs
+_THROTTLED = {0: "under-voltage", 1: "clock capped", 2: "throttled", 3: "soft temperature limit"}
+_LISTEN_S = 3.0
+
+
+def examine(root: Path = Path("/"), may_use: Callable[[Path], bool] | None = None) -> Iterator[str]:
+    """Line by line. may_use: whether a port can be read and written by whoever asks."""
+    yield from _versions()
+    yield from _machine(root)
+    yield from _ports(root, may_use or (lambda path: os.access(path, os.R_OK | os.W_OK)))
+
+
+def listen(port: str, heard: Callable[[str, int, float], bytes] = overhear) -> Iterator[str]:
+    """Which board could be speaking on a port: tried at each baud rate of the table. Raises PortError."""
+    rates = sorted({board.baud for board in BOARDS.values()}, key=lambda baud: (baud != 115200, baud))
+    silent = True
+    for baud in rates:
+        data = heard(port, baud, _LISTEN_S)
+        silent &= not data
+        names = [name for name in suggest(data) if BOARDS[name].baud == baud] or list(suggest(data))
+        yield f"{port} at {baud}: {len(data)} bytes, {', '.join(names) if names else 'no board of the table'}"
+        if names:
+            yield f"perhaps: leadwire run --port {port} --board {names[0]} (some boards send the same: you know yours)"
+            return
+    if silent:
+        waiting = ", ".join(board.name for board in BOARDS.values() if board.handshake)
+        yield f"{port}: silent. Boards that wait to be asked are not heard in this way: {waiting}"
+
+
+def _versions() -> Iterator[str]:
+    yield f"python {platform.python_version()} on {platform.machine()}"
+    for name in (*_PACKAGES, *_BACKENDS):
+        version = _version(name)
+        if version or name in _PACKAGES:
+            yield f"{name} {version or 'is not installed'}"
+    if not any(_version(name) for name in _BACKENDS):
+        yield "no back end: pip install 'leadwire[tflite]' (or [onnx]); without one nothing is measured"
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _machine(root: Path) -> Iterator[str]:
+    model = _text(root / "proc/device-tree/model") or _cpu(root)
+    yield f"machine: {model or 'unknown'}"
+    milli = _text(root / "sys/class/thermal/thermal_zone0/temp")
+    if milli and milli.lstrip("-").isdigit():
+        celsius = int(milli) / 1000
+        yield f"temperature: {celsius:.0f} C" + (": too hot, it slows down; give it air" if celsius >= _HOT_C else "")
+    throttled = _text(root / "sys/devices/platform/soc/soc:firmware/get_throttled")
+    if throttled:
+        bits = int(throttled, 16)
+        now = [name for bit, name in _THROTTLED.items() if bits >> bit & 1]
+        before = [name for bit, name in _THROTTLED.items() if bits >> 16 + bit & 1 and name not in now]
+        yield (
+            "throttling: "
+            + (f"now {', '.join(now)}" if now else "none now")
+            + (f"; since it started {', '.join(before)}: a better power supply helps" if before else "")
+        )
+
+
+def _cpu(root: Path) -> str | None:
+    for line in (_text(root / "proc/cpuinfo") or "").splitlines():
+        key, _, value = line.partition(":")
+        if key.strip().lower() == "model name":
+            return value.strip()
+    return None
+
+
+def _ports(root: Path, may_use: Callable[[Path], bool]) -> Iterator[str]:
+    by_id = {path.resolve(): path for path in sorted((root / "dev/serial/by-id").glob("*"))}
+    ports = sorted({path.resolve() for pattern in _PORTS for path in (root / "dev").glob(pattern)} | set(by_id))
+    if not ports:
+        yield "ports: none; is the device plugged in, and is its cable one that carries data?"
+    for port in ports:
+        name = by_id.get(port, port)
+        yield f"port {name}" + (f" (now {port})" if name != port else "")
+        if not may_use(port):
+            group = _group(port)
+            yield f"  no permission: sudo usermod -aG {group} $USER, then log in again"
+        latency = _text(root / "sys/bus/usb-serial/devices" / port.name / "latency_timer")
+        if latency and latency.isdigit() and int(latency) > _LATENCY_MS:
+            path = f"/sys/bus/usb-serial/devices/{port.name}/latency_timer"
+            yield f"  FTDI latency timer {latency} ms: samples come in bursts; echo {_LATENCY_MS} | sudo tee {path}"
+
+
+def _group(port: Path) -> str:
+    """The one that owns the port: dialout, plugdev, uucp, as the system has it."""
+    try:
+        return grp.getgrgid(port.stat().st_gid).gr_name
+    except (KeyError, OSError):
+        return "dialout"
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text(errors="replace").strip("\0 \n") or None
+    except OSError:
+        return None

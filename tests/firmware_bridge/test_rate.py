@@ -1,0 +1,249 @@
+"""The measured rate, and the timeline of boards that do not tell the time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from firmware_bridge.boards import BOARDS
+from firmware_bridge.clock import Clock, Samples
+from firmware_bridge.frames import Frame
+from firmware_bridge.rate import RateMeter
+from tests.firmware_bridge.boards import TABLE, parser_of
+
+each_board = pytest.mark.parametrize("board", TABLE, ids=lambda b: b.name)
+
+
+def arrivals(rate: float, seconds: float, burst_s: float = 0.0, jitter_s: float = 0.0, seed: int = 0) -> np.ndarray:
+    """When each sample is read: late by up to `jitter_s`, in order, and no sooner than its burst."""
+    made = np.arange(1, round(rate * seconds) + 1) / rate
+    late = made + np.random.default_rng(seed).uniform(0, jitter_s, len(made)) if jitter_s else made
+    read = np.ceil(late / burst_s) * burst_s if burst_s else late
+    return np.maximum.accumulate(read)
+
+
+def confirmed(times: Iterable[float]) -> tuple[float, float] | None:
+    """When the rate was known first, and what it was."""
+    meter = RateMeter()
+    for i, t in enumerate(times):
+        if meter.add(float(t), i + 1) and meter.hz is not None:
+            return float(t), meter.hz
+    return None
+
+
+@settings(max_examples=40)
+@given(
+    rate=st.floats(90.0, 1100.0),
+    burst=st.sampled_from([0.0, 0.001, 0.016, 0.05]),
+    jitter=st.sampled_from([0.0, 0.004, 0.03]),
+    seed=st.integers(0, 1000),
+)
+def test_a_confirmed_rate_is_within_a_percent(rate: float, burst: float, jitter: float, seed: int) -> None:
+    found = confirmed(arrivals(rate, 25.0, burst, jitter, seed))
+    assert found is not None
+    assert found[1] == pytest.approx(rate, rel=0.01)
+    if burst <= 0.016 and jitter <= 0.004:
+        assert found[0] < 8.0
+        assert found[1] == pytest.approx(rate, rel=0.003)
+
+
+@pytest.mark.parametrize("backlog_s", [0.5, 2.0, 4.0])
+@pytest.mark.parametrize("drain_s", [0.0, 0.3])
+def test_what_had_piled_up_before_the_port_was_opened_does_not_bend_it(backlog_s: float, drain_s: float) -> None:
+    rate = 250.0
+    times = arrivals(rate, 20.0, 0.016) - backlog_s
+    times[times < drain_s] = np.linspace(0, drain_s, (times < drain_s).sum())
+    found = confirmed(times)
+    assert found is not None
+    assert found[1] == pytest.approx(rate, rel=0.01)
+
+
+def test_a_stall_of_the_host_does_not_bend_it() -> None:
+    times = arrivals(250.0, 20.0, 0.016)
+    times[(times > 3.0) & (times < 3.4)] = 3.4
+    found = confirmed(times)
+    assert found is not None
+    assert found[1] == pytest.approx(250.0, rel=0.005)
+
+
+def test_what_has_no_rate_is_never_confirmed() -> None:
+    r = np.random.default_rng(1)
+    speed = np.repeat(r.uniform(0.5, 1.5, 60), 250)
+    assert confirmed(np.cumsum(speed) / 250.0) is None
+    assert confirmed(np.zeros(5000)) is None
+
+
+@given(st.lists(st.tuples(st.floats(-1e9, 1e9), st.integers(0, 1 << 40)), max_size=60))
+def test_no_times_make_it_raise(points: list[tuple[float, int]]) -> None:
+    meter = RateMeter()
+    for t, n in points:
+        meter.add(t, n)
+
+
+# ---- the clock around it ---------------------------------------------------------------------------------------------
+
+
+def frames(name: str, times: np.ndarray, lost: set[int] = frozenset()) -> list[Frame]:  # type: ignore[assignment]
+    """One sample a frame, counting; arrival times as given."""
+    bits = parser_of(BOARDS[name]).sequence_bits
+    wrap = 1 << bits
+    return [
+        Frame(float(t), i % wrap if bits else None, None, np.array([i % 500 + 1], np.int32))
+        for i, t in enumerate(times)
+        if i not in lost
+    ]
+
+
+def clocked(name: str, what: Iterable[Frame]) -> tuple[Clock, list[Samples]]:
+    """The clock, and its samples one by one."""
+    clock = Clock(BOARDS[name], parser_of(BOARDS[name]).sequence_bits)
+    return clock, [one for frame in what for s in clock.feed(frame) for one in each(s)]
+
+
+def each(s: Samples) -> list[Samples]:
+    """One by one: those of one arrival come joined."""
+    return [
+        replace(s, index=s.index + i, millivolts=s.millivolts[i : i + 1], fresh=s.fresh and i == 0)
+        for i in range(len(s.millivolts))
+    ]
+
+
+@pytest.mark.parametrize(("name", "true_hz"), [("ad8232-esp32", 190.0), ("ad8232-esp32", 977.0), ("cyton", 250.0)])
+def test_the_measured_rate_is_the_one_used_and_nothing_is_lost_meanwhile(name: str, true_hz: float) -> None:
+    clock, samples = clocked(name, frames(name, arrivals(true_hz, 12.0, 0.016)))
+    assert [s.index for s in samples] == list(range(round(12 * true_hz)))
+    assert len({s.sampling_rate_hz for s in samples}) == 1
+    assert samples[0].sampling_rate_hz == pytest.approx(true_hz, rel=0.005)
+    assert [s.fresh for s in samples].count(True) == 1
+    assert not clock.measuring
+
+
+def test_nothing_comes_before_the_rate_is_known() -> None:
+    clock, samples = clocked("cyton", frames("cyton", arrivals(250.0, 4.0)))
+    assert samples == []
+    assert clock.measuring
+
+
+def test_a_board_that_changes_its_rate_is_retimed() -> None:
+    times = np.concatenate([arrivals(250.0, 20.0), 20.0 + arrivals(500.0, 60.0)])
+    clock, samples = clocked("cyton", frames("cyton", times))
+    assert clock.statistics.retimed >= 1
+    assert samples[-1].sampling_rate_hz == pytest.approx(500.0, rel=0.01)
+    ends = [(s.index + 1) / s.sampling_rate_hz for s in samples]
+    assert min(np.diff(ends)) > -1e-2, "the timeline does not go back"
+
+
+@given(st.sets(st.integers(1, 2999), max_size=200))
+@settings(max_examples=6)
+def test_a_counter_places_what_is_left(lost: set[int]) -> None:
+    clock, samples = clocked("cyton", frames("cyton", arrivals(250.0, 12.0), lost))
+    assert {s.index for s in samples} == set(range(3000)) - lost
+    assert clock.statistics.lost_samples == len(lost)
+
+
+def test_a_loss_of_more_than_a_wrap_is_told_by_the_silence() -> None:
+    lost = set(range(2000, 2000 + 700))
+    clock, samples = clocked("cyton", frames("cyton", arrivals(250.0, 30.0, 0.016), lost))
+    assert {s.index for s in samples} == set(range(7500)) - lost
+    assert clock.statistics.lost_samples == 700
+
+
+def test_duplicates_and_late_frames_of_a_wide_enough_counter_are_dropped() -> None:
+    given_frames = frames("cyton", arrivals(250.0, 12.0))
+    given_frames.insert(2001, given_frames[2000])
+    given_frames.insert(2500, given_frames[2490])
+    clock, samples = clocked("cyton", given_frames)
+    assert [s.index for s in samples] == list(range(3000))
+    assert (clock.statistics.duplicates, clock.statistics.late) == (1, 1)
+
+
+def test_a_silence_without_a_counter_is_as_long_as_it_was_here() -> None:
+    times = arrivals(125.0, 30.0, 0.016)
+    kept = times[(times < 15.0) | (times > 18.0)]
+    clock, samples = clocked("ads1292r", frames("ads1292r", kept))
+    jumps = np.diff([s.index for s in samples])
+    assert sorted(set(jumps.tolist()))[0] == 1
+    assert abs(int(jumps.max()) - 3 * 125) <= 3
+    assert abs(clock.statistics.lost_samples - 3 * 125) <= 3
+
+
+def test_a_new_link_is_a_gap_and_no_loss() -> None:
+    times = arrivals(250.0, 30.0)
+    clock = Clock(BOARDS["cyton"], 8)
+    given_frames = frames("cyton", times)
+    samples = [s for f in given_frames[:4000] for s in clock.feed(f)]
+    clock.link_opened()
+    again = frames("cyton", times[: len(times) - 5000])  # it counts from zero again
+    samples += [s for f in again for s in clock.feed(Frame(f.arrival_s + 20.0, f.sequence, None, f.counts))]
+    jumps = np.diff([s.index for s in samples])
+    assert abs(int(jumps.max()) - 4 * 250) <= 4
+    assert clock.statistics.lost_samples == 0
+    assert all(np.diff([s.index for s in samples]) > 0)
+
+
+def test_a_rate_that_never_settles_holds_a_bounded_number_of_samples() -> None:
+    clock, samples = clocked("cyton", frames("cyton", np.zeros(45_000)))
+    assert samples == []
+    assert len(clock._held) <= 20_000
+    assert clock.statistics.before_info + len(clock._held) == 45_000
+
+
+def test_leads_that_are_off_take_another_time_a_line_and_are_measured_again() -> None:
+    on, off = arrivals(190.0, 12.0), arrivals(320.0, 12.0)
+    back = arrivals(190.0, 12.0)
+    what = [Frame(t, None, None, np.array([5], np.int32)) for t in on]
+    what += [Frame(12.0 + t, None, None, np.array([512], np.int32), lead_off=True) for t in off]
+    what += [Frame(24.0 + t, None, None, np.array([5], np.int32)) for t in back]
+    _, samples = clocked("ad8232", what)
+    for s in samples:
+        assert s.sampling_rate_hz == pytest.approx(320.0 if s.lead_off else 190.0, rel=0.01)
+    assert samples[-1].index / samples[-1].sampling_rate_hz == pytest.approx(36.0, abs=0.1)
+
+
+def test_counts_at_the_end_of_the_converter_are_clipped() -> None:
+    low, high = BOARDS["cyton"].count_range
+    what = [
+        Frame(f.arrival_s, f.sequence, None, np.array([{2000: low, 2001: high}.get(i, 5)], np.int32))
+        for i, f in enumerate(frames("cyton", arrivals(250.0, 12.0)))
+    ]
+    _, samples = clocked("cyton", what)
+    assert [s.index for s in samples if s.clipped] == [2000, 2001]
+
+
+@pytest.mark.parametrize("true_hz", [100.0, 240.0, 977.0])
+def test_a_board_that_tells_the_time_is_measured_on_its_own_clock(true_hz: float) -> None:
+    """Milliseconds as text, through a link that delays; the counter of milliseconds wraps our microseconds."""
+    made = np.arange(round(12 * true_hz)) / true_hz
+    start_ms = (1 << 32) / 1000 - 6000
+    delay = np.random.default_rng(2).uniform(0, 0.4, len(made))
+    what = [
+        Frame(float(t + d), None, round(start_ms + t * 1000) * 1000 % (1 << 32), np.array([5], np.int32))
+        for t, d in zip(made, np.maximum.accumulate(delay), strict=True)
+    ]
+    clock, samples = clocked("ad8232-csv", what)
+    assert [s.index for s in samples] == list(range(len(what)))
+    assert samples[0].sampling_rate_hz == pytest.approx(true_hz, rel=0.005)
+    assert clock.statistics.lost_samples == 0
+
+
+def test_lines_that_a_clock_shows_to_be_missing_are_a_gap() -> None:
+    made = np.arange(3000) / 250.0
+    kept = [i for i in range(3000) if not 2000 <= i < 2010]
+    what = [Frame(float(made[i]), None, round(made[i] * 1000) * 1000, np.array([5], np.int32)) for i in kept]
+    clock, samples = clocked("ad8232-csv", what)
+    assert max(np.diff([s.index for s in samples])) == 11
+    assert clock.statistics.lost_samples == 10
+
+
+def test_a_device_whose_clock_begins_anew_was_started_again() -> None:
+    made = np.arange(3000) / 250.0
+    what = [Frame(float(t), None, round(t * 1000) * 1000 + 40_000_000, np.array([5], np.int32)) for t in made]
+    what += [Frame(15.0 + float(t), None, round(t * 1000) * 1000, np.array([5], np.int32)) for t in made]
+    clock, samples = clocked("ad8232-csv", what)
+    assert clock.statistics.restarts == 1
+    assert abs(int(max(np.diff([s.index for s in samples]))) - 3 * 250) <= 3
