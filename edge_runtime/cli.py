@@ -21,6 +21,7 @@ from edge_runtime.errors import LeadwireError, UsageError
 if TYPE_CHECKING:
     from edge_runtime.backends import Backend
     from edge_runtime.bundle import Model
+    from edge_runtime.fiducials import Fiducials
 
 NOTICE = "Research use only; not a medical device."
 
@@ -83,8 +84,18 @@ def _parser() -> argparse.ArgumentParser:
         "records", nargs="+", metavar="RECORD", help="a WFDB path, mitdb/234, or a CSV (time_s,LEAD,... in mV)"
     )
     analyse.add_argument("--lead", help="lead name, without case (default: the first)")
-    analyse.add_argument("--hop", type=_between(0.05, 3600), default=10.0, help="seconds between windows (default 10)")
+    analyse.add_argument(
+        "--hop", type=_between(0.05, 3600), help="seconds between windows (default 10; 8, and at most 9, with fiducials)"
+    )
     analyse.add_argument("--summary", action="store_true", help="one line a record instead of one a window")
+    analyse.add_argument(
+        "--fiducials",
+        action="store_true",
+        help="onset, peak and offset of P, QRS and T, each wave once: in its window's line, or all in the summary's",
+    )
+    analyse.add_argument(
+        "--annotations", type=Path, metavar="DIR", help="fiducials, also as WFDB annotations: DIR/RECORD.lw"
+    )
     _add_net(analyse)
     analyse.set_defaults(command=_analyse)
 
@@ -147,20 +158,32 @@ def _run(chosen: argparse.Namespace) -> int:
 
 
 def _analyse(chosen: argparse.Namespace) -> int:
+    from edge_runtime.annotations import refuse_one_name_twice, write_annotations
     from edge_runtime.library import find_record
     from edge_runtime.offline import analyse_record, summarise
 
+    folder: Path | None = chosen.annotations
+    if folder:
+        refuse_one_name_twice(chosen.records)
     model, backend = _model(chosen)
     code = 0
     for name in chosen.records:
         try:
             record = find_record(name)
-            reports = analyse_record(record, name, chosen.lead, chosen.hop, model, backend)
+            reports = analyse_record(
+                record, name, chosen.lead, chosen.hop, model, backend, chosen.fiducials or folder is not None
+            )
+            waves: list[Fiducials] = []
             if chosen.summary:
-                print(json.dumps(summarise(list(reports), model).to_dict(), separators=(",", ":"), allow_nan=False))
+                whole = summarise(list(reports), model)
+                print(json.dumps(whole.to_dict(), separators=(",", ":"), allow_nan=False))
+                waves += whole.report.fiducials or ()
             else:
                 for report in reports:
                     print(report.to_json())
+                    waves += report.fiducials or ()
+            if folder:
+                write_annotations(folder, record.name, waves, record.sampling_rate_hz)
         except LeadwireError as error:  # a bad record does not stop the others
             _tell(str(error))
             code = error.exit_code

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,19 +11,70 @@ import numpy as np
 from edge_runtime.analysis import analyse_window, rhythm_of
 from edge_runtime.backends import Backend
 from edge_runtime.bundle import Model
+from edge_runtime.errors import UsageError
+from edge_runtime.fiducials import OVERLAP_S, Fiducials, not_given
 from edge_runtime.records import Record
 from edge_runtime.report import MEASURES, Report, Rhythm, Value, invalid
 from edge_runtime.windows import windows_of
 
 
+HOP_S, FIDUCIALS_HOP_S = 10.0, 8.0
+
+
 def analyse_record(
-    record: Record, name: str, lead: str | None, hop_s: float, model: Model, backend: Backend
+    record: Record,
+    name: str,
+    lead: str | None,
+    hop_s: float | None,
+    model: Model,
+    backend: Backend,
+    fiducials: bool = False,
 ) -> Iterator[Report]:
-    """A report a window: every `hop_s`, the last ending with the record. `name` is the record as the user gave it."""
+    """A report a window: every `hop_s`, the last ending with the record. `name` is the record as the user gave it.
+
+    hop_s: None for HOP_S, or FIDUCIALS_HOP_S where fiducials are asked for. Raises UsageError, before anything is
+    analysed, for windows that overlap too little to give each wave whole.
+    """
+    hop_s = hop_s or (FIDUCIALS_HOP_S if fiducials else HOP_S)
+    if fiducials and hop_s > model.window_s - OVERLAP_S:
+        most = model.window_s - OVERLAP_S
+        raise UsageError(f"--hop {hop_s:g}: fiducials need windows that overlap; choose {most:g} at most, or leave it out")
     chosen = record.lead(lead)
     windows = windows_of(chosen.millivolts, record.sampling_rate_hz, chosen.name, hop_s, model.window_s)
-    for sequence, window in enumerate(windows):
-        yield replace(analyse_window(window, model, backend), source=name, record=name, sequence=sequence)
+    reports = (
+        replace(analyse_window(window, model, backend, fiducials), source=name, record=name, sequence=sequence)
+        for sequence, window in enumerate(windows)
+    )
+    return each_wave_once(reports) if fiducials else reports
+
+
+def each_wave_once(reports: Iterable[Report]) -> Iterator[Report]:
+    """The same reports, each wave of the record in one of them only; a window that states nothing has none.
+
+    Two windows that overlap share at the middle of their overlap, so each gives what it sees farthest from its edges;
+    where a neighbour states nothing, a window gives all that it holds whole. A report is held back until the next one
+    with waves is there, since that says where it ends.
+    """
+    last: Report | None = None
+    own: list[Fiducials] = []  # what it may give
+    behind: list[Report] = []  # reports without waves since
+    given: list[Fiducials] = []  # what the windows before it gave, as far as the next can see it
+    for report in reports:
+        if report.fiducials is None:
+            behind.append(replace(report, fiducials=()))
+            continue
+        seam_s, left = report.start_s, own
+        if last is not None:
+            seam_s = (last.end_s + report.start_s) / 2
+            mine, left = [w for w in own if w.middle_s < seam_s], [w for w in own if w.middle_s >= seam_s]
+            yield replace(last, fiducials=tuple(mine))
+            given = [w for w in (*given, *mine) if w.offset_s > report.start_s]
+        yield from behind
+        own = not_given(report.fiducials, given, left, seam_s)
+        last, behind = report, []
+    if last is not None:
+        yield replace(last, fiducials=tuple(own))
+    yield from behind
 
 
 _SAME_BEAT_S = 0.1
@@ -53,6 +104,7 @@ def summarise(reports: list[Report], model: Model) -> Summary:
         rhythm=record_rhythm(reports, model),
         quality=float(np.mean([r.quality or 0.0 for r in reports])) if valid else None,
         beats=_distinct(sorted(t for r in valid for t in r.r_peaks_s)) if valid else None,
+        fiducials=tuple(w for r in reports for w in r.fiducials or ()) if reports[0].fiducials is not None else None,
         lost_samples=_covered([run for r in reports for run in r.missing]),
         bridged_samples=_covered([run for r in reports if r.bridged_samples for run in r.missing]),
     )

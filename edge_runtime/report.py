@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
+from edge_runtime.fiducials import Fiducials
+
 SCHEMA = 1
 STATES = ("disconnected", "silent", "clock", "warming_up", "gap", "lead_off", "poor_signal", "short", "ok")
 MEASURABLE = ("short", "ok")
@@ -84,6 +86,7 @@ class Report:
     # For summaries, where windows overlap; not in the JSON. Timeline indices of missing samples, R peaks in s.
     missing: tuple[tuple[int, int], ...] = ()
     r_peaks_s: tuple[float, ...] = ()
+    fiducials: tuple[Fiducials, ...] | None = None  # None where nobody asked: then the JSON has no such key
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -106,6 +109,7 @@ class Report:
             "rhythm": self.rhythm.to_dict(),
             "latency_ms": _round(self.latency_ms, 3),
             "bundle": self.bundle,
+            **({} if self.fiducials is None else {"fiducials": [wave.to_dict() for wave in self.fiducials]}),
         }
 
     def to_json(self) -> str:
