@@ -215,17 +215,18 @@ def rhythm_tables(rows: list[RhythmRow]) -> dict[str, Any]:
     return out
 
 
-def _fold_bundle(run: Run, place: Path, fold: str) -> Bundle:
+def fold_bundle(run: Run, fold: int) -> Bundle:
     """The fold's int8 bundle, exported again unless weights, calibration and code are those it was made from."""
+    place, name = run.folder / "cache" / f"bundle-fold{fold}", str(fold)
     if place.exists():
         with contextlib.suppress(BundleError):
             bundle = load_bundle(place)
             made = bundle.manifest["provenance"]
             calibration = hashlib.sha256((run.folder / "calibration.json").read_bytes()).hexdigest()
-            now = (run.digest(fold), calibration, commit())
+            now = (run.digest(name), calibration, commit())
             if now == (made["weights_sha256"], made["calibration_sha256"], made["exported_at_commit"]):
                 return bundle
-    return write_bundle(run, place, fold, allow=True)
+    return write_bundle(run, place, name, allow=True)
 
 
 def measure(run: Run, results: Path) -> dict[str, Any]:
@@ -239,8 +240,7 @@ def measure(run: Run, results: Path) -> dict[str, Any]:
     noisy: list[tuple[float, bool, bool, float]] = []
     em = electrode_motion((EM_TRAINING_SHARE, 1.0))
     for fold in run.config.folds:
-        place = run.folder / "cache" / f"bundle-fold{fold}"
-        bundle = _fold_bundle(run, place, str(fold))
+        bundle = fold_bundle(run, fold)
         bundles.append({"fold": fold, "id": bundle.model.id, "agreement": bundle.manifest["agreement"]})
         backends: dict[str, Backend] = {
             "float": TorchBackend(run.load("transfer", str(fold))),
