@@ -1,9 +1,10 @@
-"""`python -m benchmarks accuracy`: measure, write `benchmarks/results/NAME.json`, and bring the README up to date."""
+"""`python -m benchmarks NAME`: measure, write `benchmarks/results/NAME.json`, and bring the README up to date."""
 
 from __future__ import annotations
 
 import argparse
 import json
+from importlib import import_module
 from pathlib import Path
 
 from edge_runtime.errors import exit_with
@@ -13,29 +14,29 @@ RESULTS = Path(__file__).parent / "results"
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("name", choices=("accuracy",))
+    parser.add_argument("name", choices=("accuracy", "fiducials"))
     parser.add_argument("--run", type=Path, default=Path("runs/default"), help="the run whose folds are judged")
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--readme", type=Path, default=Path("README.md"))
     parser.add_argument("--only-tables", action="store_true", help="rewrite the tables from the result that is there")
     chosen = parser.parse_args(arguments)
 
-    from benchmarks.report import accuracy_markdown, put_between
+    from benchmarks.report import MARKDOWN, put_between
 
     if chosen.only_tables:
-        result = json.loads((chosen.results / "accuracy.json").read_text())
+        result = json.loads((chosen.results / f"{chosen.name}.json").read_text())
     else:
         import torch
 
-        from benchmarks.accuracy import measure
         from train.run import Run
 
         torch.set_num_threads(1)
+        measure = import_module(f"benchmarks.{chosen.name}").measure
         result = measure(Run.open(chosen.run), chosen.results)
-    table = accuracy_markdown(result)
+    table = MARKDOWN[chosen.name](result)
     print(table)
     if chosen.readme.exists():
-        put_between(chosen.readme, "accuracy", table)
+        put_between(chosen.readme, chosen.name, table)
     return 0
 
 

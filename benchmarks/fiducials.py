@@ -100,7 +100,10 @@ _PEER_POINTS = {P: "ECG_P_{}s", QRS: "ECG_R_{}s", T: "ECG_T_{}s"}
 
 
 def peer_waves(mv: NDArray[np.float64], rate: float) -> Found:
-    """NeuroKit2 as its documentation uses it: ecg_clean, ecg_peaks, ecg_delineate by wavelets; nothing where it fails."""
+    """NeuroKit2 as its documentation uses it: ecg_clean, ecg_peaks, ecg_delineate by wavelets.
+
+    Nothing where it fails.
+    """
     import neurokit2
 
     with warnings.catch_warnings():

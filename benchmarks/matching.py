@@ -55,7 +55,7 @@ def matched(
 
 
 def score(truth: Sequence[AnnotatedWave], found: Sequence[AnnotatedWave], spans_s: Spans) -> Outcome:
-    """spans_s: stretches in which every wave was annotated; a wave that peaks outside of them is not held to be false."""
+    """spans_s: stretches in which every wave was annotated; what is found to peak outside of them is not held false."""
     pairs = matched(truth, found)
     waves = tuple(Scored(t.kind, _errors_ms(t, found[pairs[i]]) if i in pairs else None) for i, t in enumerate(truth))
     unmatched = [

@@ -50,6 +50,52 @@ def accuracy_markdown(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+_POINTS = {
+    "P onset": "P on", "P peak": "P peak", "P offset": "P off",
+    "QRS onset": "QRS on", "QRS peak": "R peak", "QRS offset": "QRS off",
+    "T onset": "T on", "T peak": "T peak", "T offset": "T off",
+}  # fmt: skip
+
+
+def fiducials_markdown(result: dict[str, Any]) -> str:
+    """The tables of `benchmarks/results/fiducials.json`."""
+    names = {"neurokit2": f"NeuroKit2 {result['peer_version']}", "leadwire int8": "**Leadwire, int8**"}
+    groups = next(iter(result["found"].values()))
+    rows = [(group, names[finder], found[group]) for group in groups for finder, found in result["found"].items()]
+    lines = [f"| ms | by | {' | '.join(_POINTS.values())} |", "|---" * (2 + len(_POINTS)) + "|"]
+    for group, finder, tables in rows:
+        lines.append(f"| {group} | {finder} | {' | '.join(_point(tables['points'].get(p)) for p in _POINTS)} |")
+    lines += [
+        "",
+        "| sensitivity / precision, % | by | annotated P, QRS, T | P | QRS | T |",
+        "|---|---|---|---|---|---|",
+    ]
+    for group, finder, tables in rows:
+        waves = tables["waves"].values()
+        counts = ", ".join(str(w["annotated"]) for w in waves)
+        shares = " | ".join(f"{_percent(w['sensitivity'])} / {_percent(w['precision'])}" for w in waves)
+        lines.append(f"| {group} | {finder} | {counts} | {shares} |")
+    return "\n".join(lines)
+
+
+def _point(table: dict[str, Any] | None) -> str:
+    """Mean +- SD over all points, and in brackets the mean of the records' SDs."""
+    if table is None:
+        return "-"
+    return f"{table['mean']:+.1f} ± {table['sd']:.1f} ({_number(table['record_sd'])})"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"
+
+
+def _percent(share: float | None) -> str:
+    return _number(None if share is None else 100 * share)
+
+
+MARKDOWN = {"accuracy": accuracy_markdown, "fiducials": fiducials_markdown}
+
+
 def put_between(path: Path, name: str, text: str) -> None:
     """Replace what stands between `<!-- NAME:begin -->` and `<!-- NAME:end -->`. Raises ValueError without the two."""
     begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"

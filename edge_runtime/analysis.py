@@ -11,7 +11,7 @@ from edge_runtime import quality
 from edge_runtime.backends import Backend, Heads
 from edge_runtime.bundle import Model
 from edge_runtime.conditioning import compand, condition
-from edge_runtime.delineation import Beat, Wave, beats_of
+from edge_runtime.delineation import Beat, P, Wave, beats_of
 from edge_runtime.fiducials import Fiducials, fiducials_of
 from edge_runtime.intervals import heart_rate_bpm, measure
 from edge_runtime.quality import longest_run, runs_of
@@ -102,6 +102,8 @@ def analyse_window(window: Window, model: Model, backend: Backend, fiducials: bo
         if why == "noise":
             kept = rhythm if rhythm.label == "noisy" else Rhythm(None, None, why, rhythm.distribution)
         return replace(unmeasured(window, model, "poor_signal", why), rhythm=kept, quality=good)
+    p_waves = _sigmoid(float(reading.heads["p_wave"][0])) >= model.thresholds["p_wave"]
+    fibrillation = rhythm.label == "af"
     measures = measure(
         reading.beats,
         reading.conditioned_mv,
@@ -109,8 +111,8 @@ def analyse_window(window: Window, model: Model, backend: Backend, fiducials: bo
         len(window.samples_mv) / window.sampling_rate_hz,
         reading.bridged_s,
         model.ranges,
-        p_waves=_sigmoid(float(reading.heads["p_wave"][0])) >= model.thresholds["p_wave"],
-        fibrillation=rhythm.label == "af",
+        p_waves=p_waves,
+        fibrillation=fibrillation,
     )
     seconds = len(missing) / window.sampling_rate_hz
     if seconds < SHORTEST_INTERVALS_S:
@@ -132,13 +134,23 @@ def analyse_window(window: Window, model: Model, backend: Backend, fiducials: bo
         bridged_samples=lost,
         missing=_runs(missing, window),
         r_peaks_s=tuple(window.start_s + b.r_peak_s for b in reading.beats),
-        fiducials=_fiducials(reading, window, model) if fiducials and seconds >= SHORTEST_INTERVALS_S else None,
+        fiducials=_fiducials(reading, window, model, p_waves and not fibrillation)
+        if fiducials and seconds >= SHORTEST_INTERVALS_S
+        else None,
     )
 
 
-def _fiducials(reading: Reading, window: Window, model: Model) -> tuple[Fiducials, ...]:
-    rate, last_s = model.conditioning.sampling_rate_hz, (len(window.samples_mv) - 1) / window.sampling_rate_hz
-    return fiducials_of(reading.waves, reading.beats, reading.conditioned_mv, rate, window.start_s, last_s)
+def _fiducials(reading: Reading, window: Window, model: Model, p_waves: bool) -> tuple[Fiducials, ...]:
+    """Where there is no PR for want of P waves, a P that the masks draw is none."""
+    return fiducials_of(
+        [w for w in reading.waves if p_waves or w.kind != P],
+        reading.beats,
+        reading.conditioned_mv,
+        model.conditioning.sampling_rate_hz,
+        window.start_s,
+        (len(window.samples_mv) - 1) / window.sampling_rate_hz,
+        reading.bridged_s,
+    )
 
 
 def _sigmoid(z: float) -> float:

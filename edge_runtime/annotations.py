@@ -48,8 +48,8 @@ def annotations_of(waves: Iterable[Fiducials], rate: float) -> list[Annotation]:
             offsets[i], onsets[i + 1] = middle_s, middle_s
     out = []
     for wave, onset_s, offset_s in zip(by_peak, onsets, offsets, strict=True):
-        first, peak, last = (round(t * rate) for t in (onset_s, wave.peak_s, offset_s))
-        out += [Annotation(first, "(", wave.kind), Annotation(peak, _PEAKS[wave.kind]), Annotation(last, ")", wave.kind)]
+        points = ((onset_s, "(", wave.kind), (wave.peak_s, _PEAKS[wave.kind], 0), (offset_s, ")", wave.kind))
+        out += [Annotation(round(t * rate), symbol, num) for t, symbol, num in points]
     return out
 
 
@@ -66,7 +66,7 @@ def to_mit(annotations: Sequence[Annotation], rate: float) -> bytes:
         if step < 0:
             raise ValueError(f"annotations must not go back in time: {annotation.sample} behind {before}")
         if step > _LONGEST_STEP:
-            out += [_pair(_SKIP, 0), struct.pack("<HH", step >> 16, step & 0xFFFF)]  # high half first, as a PDP-11 has it
+            out += [_pair(_SKIP, 0), struct.pack("<HH", step >> 16, step & 0xFFFF)]  # the high half first: a PDP-11's
             step = 0
         out.append(_pair(_CODES[annotation.symbol], step))
         if annotation.num != num:
@@ -79,15 +79,21 @@ def _pair(code: int, value: int) -> bytes:
     return struct.pack("<H", code << 10 | value)
 
 
-def refuse_one_name_twice(records: Sequence[str]) -> None:
-    """Raises UsageError where two of the records that a user named would be written into one file."""
+def make_folder(folder: Path, records: Sequence[str]) -> None:
+    """Before anything is analysed: the folder is there, and each of the records that a user named has its own file.
+
+    Raises UsageError.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
     first: dict[str, str] = {}
     for record in records:
         file = f"{record_name(Path(record))}.{ANNOTATOR}"
         if file in first:
-            raise UsageError(
-                f"--annotations: {first[file]} and {record} would both be {file}; analyse them into two folders"
-            )
+            same = f"{first[file]} and {record} would both be {file}"
+            raise UsageError(f"--annotations {folder}: {same}; analyse them one by one, into two folders")
         first[file] = record
 
 
@@ -96,9 +102,12 @@ def write_annotations(folder: Path, record: str, waves: Iterable[Fiducials], rat
     path = folder / f"{record}.{ANNOTATOR}"
     part = path.with_name(f"{path.name}.part")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         part.write_bytes(to_mit(annotations_of(waves, rate), rate))
         part.replace(path)
     except OSError as error:
-        raise UsageError(f"--annotations {folder}: cannot be written ({error.strerror}); choose another folder") from error
+        raise _unwritable(folder, error) from error
     return path
+
+
+def _unwritable(folder: Path, error: OSError) -> UsageError:
+    return UsageError(f"--annotations {folder}: cannot be written ({error.strerror}); choose another folder")

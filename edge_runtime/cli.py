@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     analyse.add_argument("--lead", help="lead name, without case (default: the first)")
     analyse.add_argument(
-        "--hop", type=_between(0.05, 3600), help="seconds between windows (default 10; 8, and at most 9, with fiducials)"
+        "--hop", type=_between(0.05, 3600), help="seconds between windows (default 10; with fiducials 8, and 9 at most)"
     )
     analyse.add_argument("--summary", action="store_true", help="one line a record instead of one a window")
     analyse.add_argument(
@@ -158,21 +158,21 @@ def _run(chosen: argparse.Namespace) -> int:
 
 
 def _analyse(chosen: argparse.Namespace) -> int:
-    from edge_runtime.annotations import refuse_one_name_twice, write_annotations
+    from edge_runtime.annotations import make_folder, write_annotations
     from edge_runtime.library import find_record
-    from edge_runtime.offline import analyse_record, summarise
+    from edge_runtime.offline import analyse_record, hop_of, summarise
 
     folder: Path | None = chosen.annotations
+    fiducials = chosen.fiducials or folder is not None
     if folder:
-        refuse_one_name_twice(chosen.records)
+        make_folder(folder, chosen.records)
     model, backend = _model(chosen)
+    hop_s = hop_of(chosen.hop, model.window_s, fiducials)
     code = 0
     for name in chosen.records:
         try:
             record = find_record(name)
-            reports = analyse_record(
-                record, name, chosen.lead, chosen.hop, model, backend, chosen.fiducials or folder is not None
-            )
+            reports = analyse_record(record, name, chosen.lead, hop_s, model, backend, fiducials)
             waves: list[Fiducials] = []
             if chosen.summary:
                 whole = summarise(list(reports), model)

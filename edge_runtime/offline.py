@@ -17,28 +17,30 @@ from edge_runtime.records import Record
 from edge_runtime.report import MEASURES, Report, Rhythm, Value, invalid
 from edge_runtime.windows import windows_of
 
-
 HOP_S, FIDUCIALS_HOP_S = 10.0, 8.0
+
+
+def hop_of(asked_s: float | None, window_s: float, fiducials: bool) -> float:
+    """Seconds between windows: what was asked for, or what suits. Raises UsageError for windows that hide waves."""
+    most_s = window_s - OVERLAP_S
+    if fiducials and asked_s is not None and asked_s > most_s:
+        raise UsageError(f"--hop {asked_s:g}: fiducials need windows that overlap; {most_s:g} at most, or leave it out")
+    return asked_s or (FIDUCIALS_HOP_S if fiducials else HOP_S)
 
 
 def analyse_record(
     record: Record,
     name: str,
     lead: str | None,
-    hop_s: float | None,
+    hop_s: float,
     model: Model,
     backend: Backend,
     fiducials: bool = False,
 ) -> Iterator[Report]:
     """A report a window: every `hop_s`, the last ending with the record. `name` is the record as the user gave it.
 
-    hop_s: None for HOP_S, or FIDUCIALS_HOP_S where fiducials are asked for. Raises UsageError, before anything is
-    analysed, for windows that overlap too little to give each wave whole.
+    fiducials: with the waves of the record, each in one report only.
     """
-    hop_s = hop_s or (FIDUCIALS_HOP_S if fiducials else HOP_S)
-    if fiducials and hop_s > model.window_s - OVERLAP_S:
-        most = model.window_s - OVERLAP_S
-        raise UsageError(f"--hop {hop_s:g}: fiducials need windows that overlap; choose {most:g} at most, or leave it out")
     chosen = record.lead(lead)
     windows = windows_of(chosen.millivolts, record.sampling_rate_hz, chosen.name, hop_s, model.window_s)
     reports = (
