@@ -104,10 +104,10 @@ def peer_waves(mv: NDArray[np.float64], rate: float) -> Found:
 
     Nothing where it fails.
     """
-    import neurokit2
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        import neurokit2
+
         try:
             clean = neurokit2.ecg_clean(mv, sampling_rate=round(rate))
             _, peaks = neurokit2.ecg_peaks(clean, sampling_rate=round(rate))
