@@ -15,7 +15,7 @@ import numpy as np
 
 from edge_runtime.errors import UsageError
 from edge_runtime.fiducials import Fiducials
-from edge_runtime.records import record_name
+from edge_runtime.library import record_name
 
 ANNOTATOR = "lw"
 _CODES = {"N": 1, "NOTE": 22, "p": 24, "t": 27, "(": 39, ")": 40}
@@ -90,7 +90,7 @@ def make_folder(folder: Path, records: Sequence[str]) -> None:
         raise _unwritable(folder, error) from error
     first: dict[str, str] = {}
     for record in records:
-        file = f"{record_name(Path(record))}.{ANNOTATOR}"
+        file = f"{record_name(record)}.{ANNOTATOR}"
         if file in first:
             same = f"{first[file]} and {record} would both be {file}"
             raise UsageError(f"--annotations {folder}: {same}; analyse them one by one, into two folders")

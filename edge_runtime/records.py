@@ -70,17 +70,11 @@ def read_record(path: Path) -> Record:
     try:
         if path.suffix.lower() == ".csv":
             return _read_csv(path)
-        return _read_wfdb(path.with_name(record_name(path)))
+        return _read_wfdb(path.with_suffix("") if path.suffix in (".hea", ".dat", ".mat") else path)
     except OSError as error:
         raise RecordError(f"{path}: cannot be read ({error.strerror or error}); check the path") from error
     except (ValueError, IndexError, OverflowError, csv.Error) as error:
         raise RecordError(f"{path}: no record that can be read ({error}); WFDB and CSV are understood") from error
-
-
-def record_name(path: Path) -> str:
-    """What the record of that path, or of that file of it, is called."""
-    of_a_file = path.suffix in (".hea", ".dat", ".mat") or path.suffix.lower() == ".csv"
-    return path.stem if of_a_file else path.name
 
 
 # ---- WFDB -----------------------------------------------------------------------------------------------------------
