@@ -14,7 +14,7 @@ from edge_runtime.bundle import Model
 from edge_runtime.errors import UsageError
 from edge_runtime.fiducials import OVERLAP_S, Fiducials, not_given
 from edge_runtime.records import Record
-from edge_runtime.report import MEASURES, Report, Rhythm, Value, invalid
+from edge_runtime.report import MEASURABLE, MEASURES, Report, Rhythm, Value, invalid
 from edge_runtime.windows import windows_of
 
 HOP_S, FIDUCIALS_HOP_S = 10.0, 8.0
@@ -97,15 +97,17 @@ def summarise(reports: list[Report], model: Model) -> Summary:
     valid = [r for r in reports if r.measures["hr_bpm"].valid]
     measures = {name: _median([r.measures[name] for r in reports]) for name in MEASURES}
     states = [r.state for r in valid or reports]
+    state = max(dict.fromkeys(states), key=states.count)
+    seen = valid or [r for r in reports if r.state == state in MEASURABLE]  # a net has seen beats, however few
     whole = replace(
         reports[0],
         sequence=0,
         end_s=reports[-1].end_s,
-        state=max(dict.fromkeys(states), key=states.count),
+        state=state,
         measures=measures,
         rhythm=record_rhythm(reports, model),
-        quality=float(np.mean([r.quality or 0.0 for r in reports])) if valid else None,
-        beats=_distinct(sorted(t for r in valid for t in r.r_peaks_s)) if valid else None,
+        quality=float(np.mean([r.quality or 0.0 for r in reports])) if seen else None,
+        beats=_distinct(sorted(t for r in seen for t in r.r_peaks_s)) if seen else None,
         fiducials=tuple(w for r in reports for w in r.fiducials or ()) if reports[0].fiducials is not None else None,
         lost_samples=_covered([run for r in reports for run in r.missing]),
         bridged_samples=_covered([run for r in reports if r.bridged_samples for run in r.missing]),
