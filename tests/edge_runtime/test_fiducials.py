@@ -107,7 +107,7 @@ def test_the_schema_refuses_waves_where_nothing_is_stated() -> None:
 # ---- seams ----------------------------------------------------------------------------------------------------------
 
 BASE = unmeasured(window(), MODEL, "gap")
-KNOWN = regular_waves(rr_s=0.6, seconds=60.0, qt_s=0.34)
+KNOWN = regular_waves(rr_s=0.6, seconds=24.0, qt_s=0.34)
 
 
 def seen(
@@ -132,23 +132,23 @@ def assert_once(found: list[Fiducials], known: list[Wave]) -> None:
         assert abs(wave.middle_s - (truth.onset_s + truth.offset_s) / 2) < 0.03
 
 
-@given(st.sampled_from([0.05, 0.33, 1.0, 2.5, 5.0, 8.0, 9.0]), st.floats(0, 0.02), st.integers(0, 2**32 - 1))
+@given(st.sampled_from([0.1, 0.33, 1.0, 2.5, 5.0, 8.0, 9.0]), st.floats(0, 0.02), st.integers(0, 2**32 - 1))
 def test_each_wave_of_a_record_stands_once_however_windows_overlap(hop: float, jitter: float, seed: int) -> None:
-    starts = [*np.arange(0, 49.99, hop).tolist(), 50.0]
+    starts = [*np.arange(0, 13.99, hop).tolist(), 14.0]
     rng = np.random.default_rng(seed)
     reports = seen(starts, rng, jitter)
     out = list(each_wave_once(reports))
     assert [r.sequence for r in out] == list(range(len(starts)))
-    whole = [w for w in KNOWN if w.onset_s > jitter and w.offset_s < 60 - jitter]
+    whole = [w for w in KNOWN if w.onset_s > jitter and w.offset_s < 24 - jitter]
     assert_once([w for r in out for w in r.fiducials or ()], whole)
-    assert len(whole) > 290
+    assert len(whole) > 110
 
 
 def test_beside_a_window_that_states_nothing_its_neighbours_give_all_that_they_hold() -> None:
-    starts = [0.0, 8.0, 16.0, 24.0]
-    out = list(each_wave_once(seen(starts, np.random.default_rng(0), 0.0, refused=(1,))))
-    assert out[1].fiducials == ()
-    whole = [w for w in KNOWN if w.offset_s <= 34 and not (w.offset_s > 10 and w.onset_s < 16)]
+    starts = [0.0, 4.0, 9.0, 14.0]
+    out = list(each_wave_once(seen(starts, np.random.default_rng(0), 0.0, refused=(1, 2))))
+    assert out[1].fiducials == out[2].fiducials == ()
+    whole = [w for w in KNOWN if w.offset_s <= 24 and not (w.offset_s > 10 and w.onset_s < 14)]
     assert_once([w for r in out for w in r.fiducials or ()], whole)
     assert [r.sequence for r in out] == [0, 1, 2, 3]
     nothing = seen(starts, np.random.default_rng(0), 0.0, refused=(0, 1, 2, 3))
