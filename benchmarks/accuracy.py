@@ -228,18 +228,18 @@ def _presence(case: Case, backend: Backend) -> classes.PresenceRow:
     return classes.presence_row(*place, case.windows_mv[0], case.sampling_rate_hz, backend)
 
 
-def fold_bundle(run: Run, fold: str) -> Bundle:
+def fold_bundle(run: Run, fold: int) -> Bundle:
     """The fold's int8 bundle, exported again unless weights, calibration and code are those it was made from."""
-    place = run.cache / f"bundle-fold{fold}"
+    place, name = run.cache / f"bundle-fold{fold}", str(fold)
     if place.exists():
         with contextlib.suppress(BundleError):
             bundle = load_bundle(place)
             made = bundle.manifest["provenance"]
             calibration = hashlib.sha256((run.folder / "calibration.json").read_bytes()).hexdigest()
-            now = (run.digest(fold), calibration, commit())
+            now = (run.digest(name), calibration, commit())
             if now == (made["weights_sha256"], made["calibration_sha256"], made["exported_at_commit"]):
                 return bundle
-    return write_bundle(run, place, fold, allow=True)
+    return write_bundle(run, place, name, allow=True)
 
 
 def draw_worst(run: Run, rows: list[Row], cases: list[Case], results: Path) -> None:
@@ -251,7 +251,7 @@ def draw_worst(run: Run, rows: list[Row], cases: list[Case], results: Path) -> N
         if r.arithmetic == "int8" and r.value is not None
     ]
     chosen = worst.worst_of(found)
-    bundles = {f: fold_bundle(run, str(f)) for f in {w.case.fold for w in chosen}}
+    bundles = {f: fold_bundle(run, f) for f in {w.case.fold for w in chosen}}
     backends = {f: open_backend(bundle, "ai-edge-litert") for f, bundle in bundles.items()}
     drawn = [(w, bundles[w.case.fold].model, backends[w.case.fold]) for w in chosen]
     worst.picture(drawn, results / "worst-windows.png")
@@ -286,7 +286,7 @@ def judge_fold(job: tuple[Path, int]) -> Found:
     torch.set_num_threads(1)
     data, few, cases = cache_folder(), run.config.records_per_set, all_cases(run)
     calibration = json.loads((run.folder / "calibration.json").read_text())
-    bundle = fold_bundle(run, str(fold))
+    bundle = fold_bundle(run, fold)
     model, int8 = bundle.model, open_backend(bundle, "ai-edge-litert")
     backends: dict[str, Backend] = {"float": TorchBackend(run.load("transfer", str(fold))), "int8": int8}
     em = electrode_motion((EM_TRAINING_SHARE, 1.0))

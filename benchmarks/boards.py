@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from firmware_bridge.front_end import through
 from tqdm import tqdm
 
 from benchmarks.accuracy import fold_bundle
@@ -21,6 +20,7 @@ from edge_runtime.backends import open_backend
 from edge_runtime.bundle import MEASURED
 from edge_runtime.library import cache_folder
 from firmware_bridge.boards import BOARDS, Board
+from firmware_bridge.front_end import through
 from train.datasets.truth import ludb_cases
 from train.evaluate import window_of
 from train.run import Run, commit
@@ -46,7 +46,7 @@ def measure(run: Run, results: Path) -> dict[str, Any]:
     }
     patients: dict[str, list[str]] = {m: [] for m in MEASURED}
     for fold in tqdm(run.config.folds, desc="folds"):
-        bundle = fold_bundle(run, str(fold))
+        bundle = fold_bundle(run, fold)
         backend = open_backend(bundle, "ai-edge-litert")
         for case in (c for c in cases if c.fold == fold):
             mv, rate = case.windows_mv[0], case.sampling_rate_hz

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from edge_runtime.bundle import DEFAULT, load_bundle
+
 _UNITS = {"hr_bpm": ("HR", "bpm", 2), "pr_ms": ("PR", "ms", 1), "qrs_ms": ("QRS", "ms", 1), "qt_ms": ("QT", "ms", 1)}
+_TITLES = {"fiducials": "Fiducials", "boards": "Boards", "beats": "Beats (research; not in the bundle)"}
 _RESULTS = "../benchmarks/results"  # from docs/
 _WAYS = {"ours": "ours", "one_width": "one width for all", "constant": "the constant's"}
 
@@ -154,7 +158,7 @@ def accuracy_markdown(result: dict[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
-def card_markdown(result: dict[str, Any], card: str) -> str:
+def card_markdown(result: dict[str, Any], card: str, more: Sequence[tuple[str, str]]) -> str:
     """The model card: what the bundle says of itself, and every table there is."""
     others = {g: v for g, v in result["intervals"].items() if "folds 1 to 4" in g}
     finding_groups = [
@@ -189,6 +193,7 @@ def card_markdown(result: dict[str, Any], card: str) -> str:
             "PTB-XL's folds 8 and 9.\n\n" + table(["lead", "group", "macro AUC"], finding_groups),
         ),
         ("Noise", noise_table(result["noise"])),
+        *more,
         (
             "Where it fails",
             "The twenty values that are furthest off, in units of each measure's usual spread, one a record and "
@@ -200,6 +205,109 @@ def card_markdown(result: dict[str, Any], card: str) -> str:
     for i, (title, text) in enumerate(sections):
         lines += [f"{'#' if i == 0 else '##'} {title}", "", text, ""]
     return "\n".join(lines)
+
+
+_POINTS = {
+    "P onset": "P on", "P peak": "P peak", "P offset": "P off",
+    "QRS onset": "QRS on", "QRS peak": "R peak", "QRS offset": "QRS off",
+    "T onset": "T on", "T peak": "T peak", "T offset": "T off",
+}  # fmt: skip
+
+
+def fiducials_markdown(result: dict[str, Any]) -> str:
+    """The tables of `benchmarks/results/fiducials.json`."""
+    names = {"neurokit2": f"NeuroKit2 {result['peer_version']}", "leadwire int8": "**Leadwire, int8**"}
+    groups = next(iter(result["found"].values()))
+    rows = [(group, names[finder], found[group]) for group in groups for finder, found in result["found"].items()]
+    lines = [f"| ms | by | {' | '.join(_POINTS.values())} |", "|---" * (2 + len(_POINTS)) + "|"]
+    for group, finder, tables in rows:
+        lines.append(f"| {group} | {finder} | {' | '.join(_point(tables['points'].get(p)) for p in _POINTS)} |")
+    lines += [
+        "",
+        "| sensitivity / precision, % | by | annotated P, QRS, T | P | QRS | T |",
+        "|---|---|---|---|---|---|",
+    ]
+    for group, finder, tables in rows:
+        waves = tables["waves"].values()
+        counts = ", ".join(str(w["annotated"]) for w in waves)
+        shares = " | ".join(f"{_hundredths(w['sensitivity'])} / {_hundredths(w['precision'])}" for w in waves)
+        lines.append(f"| {group} | {finder} | {counts} | {shares} |")
+    return "\n".join(lines)
+
+
+def _point(table: dict[str, Any] | None) -> str:
+    """Mean +- SD over all points, and in brackets the mean of the records' SDs."""
+    if table is None:
+        return "-"
+    return f"{table['mean']:+.1f} ± {table['sd']:.1f} ({_number(table['record_sd'])})"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"
+
+
+def _hundredths(share: float | None) -> str:
+    return _number(None if share is None else 100 * share)
+
+
+def boards_markdown(result: dict[str, Any]) -> str:
+    """MAE of each measure through each board, and by how much it is worse than the recording's own."""
+    rows = []
+    for name, board in result["boards"].items():
+        band = [board.get(k) for k in ("high_pass_hz", "low_pass_hz")]
+        cells = [name, f"{board['sampling_rate_hz']:g}", str(board.get("bits") or "")]
+        cells.append("" if band == [None, None] else " to ".join("" if f is None else f"{f:g}" for f in band))
+        for measure, said in board["measures"].items():
+            digits = _UNITS[measure][2]
+            if said["mae"] is None:
+                cells.append("")
+                continue
+            change = "" if "bits" not in board else f" ({said['worse']:+.{digits}f})"
+            cells.append(f"{said['mae']:.{digits}f}{change}")
+        rows.append([*cells, f"{board['measures']['qt_ms']['stated']} / {board['measures']['qt_ms']['n']}"])
+    head = [
+        "LUDB I + II through",
+        "Hz",
+        "bits",
+        "band, Hz",
+        *(f"{label}, {unit}" for label, unit, _ in _UNITS.values()),
+    ]
+    return table([*head, "QT stated"], rows)
+
+
+def beats_markdown(result: dict[str, Any]) -> str:
+    """Sensitivity and precision of the AAMI classes, mean and SD over seeds."""
+    rows = []
+    for label in ("DS2", "DS2 without 202"):
+        for name in ("N", "S", "V", "F"):
+            both = [result[label][key][name] for key in ("sensitivity", "precision")]
+            cells = ["" if v is None else f"{100 * v[0]:.1f} +- {100 * v[1]:.1f} %" for v in both]
+            rows.append([label, name, *cells])
+    return table(["MIT-BIH", "class", "sensitivity", "precision"], rows)
+
+
+MARKDOWN = {
+    "accuracy": accuracy_markdown,
+    "fiducials": fiducials_markdown,
+    "boards": boards_markdown,
+    "beats": beats_markdown,
+}
+_IN_README = ("accuracy", "fiducials")
+
+
+def bring_up_to_date(readme: Path, results: Path, compared: Path) -> None:
+    """The README's tables and the model card, from every result file that is there."""
+    found = {n: json.loads(p.read_text()) for n in MARKDOWN if (p := results / f"{n}.json").exists()}
+    for name in _IN_README:
+        if name in found:
+            put_between(readme, name, MARKDOWN[name](found[name]))
+    if compared.exists():
+        rows = [json.loads(line) for line in compared.read_text().splitlines()]
+        put_between(readme, "compare", compare_markdown(rows))
+    if "accuracy" in found:
+        more = [(_TITLES[n], MARKDOWN[n](found[n])) for n in _TITLES if n in found]
+        card = card_markdown(found["accuracy"], load_bundle(DEFAULT).manifest["card"], more)
+        (readme.parent / "docs" / "model-card.md").write_text(card, "utf-8")
 
 
 def put_between(path: Path, name: str, text: str) -> None:

@@ -11,7 +11,8 @@ from edge_runtime import quality
 from edge_runtime.backends import Backend, Heads
 from edge_runtime.bundle import Model
 from edge_runtime.conditioning import compand, condition
-from edge_runtime.delineation import Beat, beats_of
+from edge_runtime.delineation import Beat, P, Wave, beats_of
+from edge_runtime.fiducials import Fiducials, fiducials_of
 from edge_runtime.intervals import heart_rate_bpm, measure
 from edge_runtime.quality import longest_run, runs_of
 from edge_runtime.ranges import evidence_of
@@ -29,12 +30,14 @@ MOST_BRIDGED_SHARE = 0.2  # of a window; each gap alone has to be within the bun
 class Reading:
     """What the net saw in a window.
 
-    filled_mv: (m,) raw samples, gaps bridged; conditioned_mv (n,); its heads' logits; the beats in its masks.
+    filled_mv: (m,) raw samples, gaps bridged; conditioned_mv (n,); its heads' logits; the waves in its masks, and the
+    beats that they make.
     """
 
     filled_mv: NDArray[np.float64]
     conditioned_mv: NDArray[np.float32]
     heads: Heads
+    waves: list[Wave]
     beats: list[Beat]
     bridged_s: list[tuple[float, float]]
 
@@ -60,11 +63,14 @@ def read(samples_mv: NDArray[np.float64], rate: float, model: Model, backend: Ba
     end_s = len(filled) / rate
     waves = [w for w in model.grid.read(heads["masks"]) if w.onset_s < end_s]
     beats = [b for b in beats_of(waves, conditioned, model.conditioning.sampling_rate_hz) if 0 <= b.r_peak_s <= end_s]
-    return Reading(filled, conditioned, heads, beats, [(a / rate, b / rate) for a, b in gaps])
+    return Reading(filled, conditioned, heads, waves, beats, [(a / rate, b / rate) for a, b in gaps])
 
 
-def analyse_window(window: Window, model: Model, backend: Backend) -> Report:
-    """The report of a window. Never raises for what a signal may hold: it says what is wrong with it."""
+def analyse_window(window: Window, model: Model, backend: Backend, fiducials: bool = False) -> Report:
+    """The report of a window. Never raises for what a signal may hold: it says what is wrong with it.
+
+    fiducials: give its waves, too, where it is good enough for intervals.
+    """
     window = replace(window, samples_mv=np.where(np.abs(window.samples_mv) < ABSURD_MV, window.samples_mv, np.nan))
     if window.sampling_rate_hz < model.conditioning.slowest_hz:
         return unmeasured(window, model, "clock")
@@ -97,6 +103,8 @@ def analyse_window(window: Window, model: Model, backend: Backend) -> Report:
         if why == "noise":
             kept = rhythm if rhythm.label == "noisy" else Rhythm(None, None, why, rhythm.distribution)
         return replace(unmeasured(window, model, "poor_signal", why), rhythm=kept, quality=good)
+    p_waves = _sigmoid(float(reading.heads["p_wave"][0])) >= model.thresholds["p_wave"]
+    fibrillation = rhythm.label == "af"
     measures = measure(
         reading.beats,
         reading.conditioned_mv,
@@ -105,8 +113,8 @@ def analyse_window(window: Window, model: Model, backend: Backend) -> Report:
         reading.bridged_s,
         model.targets,
         evidence_of(reading.heads),
-        p_waves=_sigmoid(float(reading.heads["p_wave"][0])) >= model.thresholds["p_wave"],
-        fibrillation=rhythm.label == "af",
+        p_waves=p_waves,
+        fibrillation=fibrillation,
     )
     seconds = len(missing) / window.sampling_rate_hz
     if seconds < SHORTEST_INTERVALS_S:
@@ -131,6 +139,22 @@ def analyse_window(window: Window, model: Model, backend: Backend) -> Report:
         if seconds >= SHORTEST_RHYTHM_S
         else nothing_found("few_beats"),
         r_peaks_s=tuple(window.start_s + b.r_peak_s for b in reading.beats),
+        fiducials=_fiducials(reading, window, model, p_waves and not fibrillation)
+        if fiducials and seconds >= SHORTEST_INTERVALS_S
+        else None,
+    )
+
+
+def _fiducials(reading: Reading, window: Window, model: Model, p_waves: bool) -> tuple[Fiducials, ...]:
+    """Where there is no PR for want of P waves, a P that the masks draw is none."""
+    return fiducials_of(
+        [w for w in reading.waves if p_waves or w.kind != P],
+        reading.beats,
+        reading.conditioned_mv,
+        model.conditioning.sampling_rate_hz,
+        window.start_s,
+        (len(window.samples_mv) - 1) / window.sampling_rate_hz,
+        reading.bridged_s,
     )
 
 

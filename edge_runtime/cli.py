@@ -21,6 +21,7 @@ from edge_runtime.errors import LeadwireError, UsageError
 if TYPE_CHECKING:
     from edge_runtime.backends import Backend
     from edge_runtime.bundle import Model
+    from edge_runtime.fiducials import Fiducials
 
 NOTICE = "Research use only; not a medical device."
 
@@ -83,10 +84,20 @@ def _parser() -> argparse.ArgumentParser:
         "records", nargs="+", metavar="RECORD", help="a WFDB path, mitdb/234, or a CSV (time_s,LEAD,... in mV)"
     )
     analyse.add_argument("--lead", help="lead name, without case (default: the first)")
-    analyse.add_argument("--hop", type=_between(0.05, 3600), default=10.0, help="seconds between windows (default 10)")
+    analyse.add_argument(
+        "--hop", type=_between(0.05, 3600), help="seconds between windows (default 10; with fiducials 8, and 9 at most)"
+    )
     analyse.add_argument("--summary", action="store_true", help="one line a record instead of one a window")
     analyse.add_argument(
         "--findings", action="store_true", help="add the probabilities of PTB-XL's superclasses: a research output"
+    )
+    analyse.add_argument(
+        "--fiducials",
+        action="store_true",
+        help="onset, peak and offset of P, QRS and T, each wave once: in its window's line, or all in the summary's",
+    )
+    analyse.add_argument(
+        "--annotations", type=Path, metavar="DIR", help="fiducials, also as WFDB annotations: DIR/RECORD.lw"
     )
     _add_net(analyse)
     analyse.set_defaults(command=_analyse)
@@ -156,19 +167,29 @@ def _run(chosen: argparse.Namespace) -> int:
 
 
 def _analyse(chosen: argparse.Namespace) -> int:
+    from edge_runtime.annotations import make_folder, write_annotations
     from edge_runtime.library import find_record
-    from edge_runtime.offline import analyse_record, summarise
+    from edge_runtime.offline import analyse_record, hop_of, summarise
     from edge_runtime.report import to_json
 
+    folder: Path | None = chosen.annotations
+    fiducials = chosen.fiducials or folder is not None
+    if folder:
+        make_folder(folder, chosen.records)
     model, backend = _model(chosen)
+    hop_s = hop_of(chosen.hop, model.window_s, fiducials)
     code = 0
     for name in chosen.records:
         try:
             record = find_record(name)
-            reports = analyse_record(record, name, chosen.lead, chosen.hop, model, backend)
-            for report in [summarise(list(reports), model)] if chosen.summary else reports:
-                more = {"findings": report.findings_dict()} if chosen.findings else {}
-                print(to_json({**report.to_dict(), **more}))
+            reports = analyse_record(record, name, chosen.lead, hop_s, model, backend, fiducials)
+            waves: list[Fiducials] = []
+            for said in [summarise(list(reports), model)] if chosen.summary else reports:
+                more = {"findings": said.findings_dict()} if chosen.findings else {}
+                print(to_json({**said.to_dict(), **more}))
+                waves += said.fiducials or ()
+            if folder:
+                write_annotations(folder, record.name, waves, record.sampling_rate_hz)
         except LeadwireError as error:  # a bad record does not stop the others
             _tell(str(error))
             code = error.exit_code

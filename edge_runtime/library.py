@@ -52,6 +52,13 @@ def find_record(name: str, download: bool = True) -> Record:
     raise RecordError(f"no record {name!r}: looked for {', '.join(places)}; check the name or set LEADWIRE_DATA")
 
 
+def record_name(name: str) -> str:
+    """What the record that a user named, perhaps by one of its files, is called."""
+    path = Path(name)
+    by_a_file = path.suffix in (".hea", ".dat", ".mat") or path.suffix.lower() == ".csv"
+    return path.stem if by_a_file else path.name
+
+
 def _download(database: str, record: str) -> Path:
     """Fetch a record's header and signals into the cache, each checked against the data set's SHA256SUMS."""
     base = f"{_PHYSIONET}/{database}/{_VERSIONS[database]}"

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
 
+from edge_runtime.fiducials import Fiducials
+
 SCHEMA = 1
 STATES = ("disconnected", "silent", "clock", "warming_up", "gap", "lead_off", "poor_signal", "short", "ok")
 MEASURABLE = ("short", "ok")
@@ -99,6 +101,7 @@ class Report:
     # For summaries, where windows overlap; not in the JSON. Timeline indices of missing samples, R peaks in s.
     missing: tuple[tuple[int, int], ...] = ()
     r_peaks_s: tuple[float, ...] = ()
+    fiducials: tuple[Fiducials, ...] | None = None  # None where nobody asked: then the JSON has no such key
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -121,6 +124,7 @@ class Report:
             "rhythm": self.rhythm.to_dict(),
             "latency_ms": _round(self.latency_ms, 3),
             "bundle": self.bundle,
+            **({} if self.fiducials is None else {"fiducials": [wave.to_dict() for wave in self.fiducials]}),
         }
 
     def findings_dict(self) -> dict[str, Any]:

@@ -65,6 +65,40 @@ def test_analyse_prints_a_report_a_window(heart: Path) -> None:
     assert all(abs(r["hr_bpm"]["value"] - 60 / 0.85) < 1 for r in rows)
 
 
+def waves_of(rows: list[dict], kind: str) -> list[float]:
+    """Peaks, s."""
+    return [wave["peak_s"] for row in rows for wave in row["fiducials"] if wave["wave"] == kind]
+
+
+def test_fiducials_stand_once_in_lines_summary_and_annotations(heart: Path, tmp_path: Path) -> None:
+    done = leadwire("analyse", heart, "--fiducials")
+    rows = reports_in(done.stdout)
+    known = [(w.onset_s + w.offset_s) / 2 for w in regular_waves(rr_s=0.85, seconds=34.0) if w.kind == 1]
+    assert waves_of(rows, "QRS") == pytest.approx(known, abs=0.01)
+    assert len(waves_of(rows, "P")) == len(waves_of(rows, "T")) == len(known)
+    assert all(w["onset_s"] < w["peak_s"] < w["offset_s"] for row in rows for w in row["fiducials"])
+    plain = reports_in(leadwire("analyse", heart, "--hop", "8").stdout)
+    assert plain == [{k: v for k, v in row.items() if k != "fiducials"} for row in rows]
+    out = tmp_path / "new" / "annotations"
+    (whole,) = reports_in(leadwire("analyse", heart, "--summary", "--annotations", out).stdout)
+    assert waves_of([whole], "QRS") == waves_of(rows, "QRS")
+    written = wfdb.rdann(str(out / "heart"), "lw")
+    at = [int(n) for n, symbol in zip(written.sample, written.symbol, strict=True) if symbol == "N"]
+    assert np.array(at) / 360 == pytest.approx(waves_of(rows, "QRS"), abs=0.5 / 360 + 0.0006)
+    assert written.symbol == ["(", "p", ")", "(", "N", ")", "(", "t", ")"] * len(known)
+
+
+def test_a_csv_is_annotated_in_samples_of_its_own_rate(tmp_path: Path) -> None:
+    mv = ecg_of(regular_waves(rr_s=0.85), 200) + np.random.default_rng(1).normal(0, 0.01, 2000)
+    (tmp_path / "a.csv").write_text("time_s,I\n" + "".join(f"{7 + i / 200},{v:.4f}\n" for i, v in enumerate(mv)))
+    done = leadwire("analyse", tmp_path / "a.csv", tmp_path / "none", "--annotations", tmp_path)
+    rows = reports_in(done.stdout)
+    written = wfdb.rdann(str(tmp_path / "a"), "lw")
+    assert (done.returncode, written.fs) == (4, 200), "a bad record does not stop the others"
+    peaks = written.sample[[s == "N" for s in written.symbol]] / 200
+    assert peaks == pytest.approx(waves_of(rows, "QRS"), abs=0.5 / 200 + 0.0006)
+
+
 def test_a_bad_record_does_not_stop_the_others(heart: Path, tmp_path: Path) -> None:
     done = leadwire("analyse", tmp_path / "none", heart, "--summary", LEADWIRE_DATA=str(tmp_path))
     (row,) = reports_in(done.stdout)
@@ -147,6 +181,13 @@ BAD: list[tuple[int, str, list[str]]] = [
     (4, "set LEADWIRE_DATA", ["analyse", "nothing/here"]),
     (4, "no WFDB header", ["analyse", "{prose}"]),
     (4, "no lead 'aVR'; it has II, V1", ["analyse", "{heart}", "--lead", "aVR"]),
+    (
+        2,
+        "need windows that overlap; 9 at most",
+        ["analyse", "{heart}", "{heart}", "--fiducials", "--hop", "10"],
+    ),
+    (2, "would both be heart.lw", ["analyse", "{heart}", "{heart}.hea", "--annotations", "{heart}-lw"]),
+    (2, "--annotations /dev/null/x: cannot be written", ["analyse", "{heart}", "--annotations", "/dev/null/x"]),
     (5, "its hash is not the one", ["analyse", "{heart}", "--bundle", "{changed}"]),
     (5, "a bundle is a folder with model.json", ["inspect", "/none"]),
     (2, "write drop=SHARE", ["simulate", "--record", "{heart}", "--fault", "drop=many"]),

@@ -194,6 +194,13 @@ def test_a_summary_of_nothing_valid_keeps_noisy() -> None:
     assert (out["state"], out["rhythm"]["label"], out["beats"]) == ("poor_signal", "noisy", None)
 
 
+def test_a_summary_of_a_recording_too_short_for_a_heart_rate_keeps_to_the_schema() -> None:
+    short = analyse_window(Window(ECG[:300], 250.0, 0.0, 1.2, "I", full=False), MODEL, FakeBackend())
+    out = summarise([short], MODEL).to_dict()
+    VALIDATOR.validate(out)
+    assert (out["state"], out["hr_bpm"]["why"], out["valid_windows"]) == ("short", "few_beats", 0)
+
+
 @pytest.mark.parametrize("mv", [np.full(2500, 1e39), np.where(np.arange(2500) == 9, np.inf, ECG), ECG * 1e30])
 def test_absurd_voltages_are_missing_samples(mv: np.ndarray) -> None:
     assert said(analyse_window(window(mv), MODEL, FakeBackend()))["state"] in ("gap", "ok")
