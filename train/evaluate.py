@@ -9,8 +9,12 @@ without that fold.
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -211,23 +215,33 @@ def longest_bridged_ms(harm: dict[str, dict[str, float]]) -> float:
     return longest
 
 
-def evaluate(run: Run) -> None:
-    """Fit everything on the folds' own patients, and for each fold on the others', and write `calibration.json`."""
-    model = uncalibrated()
+def _seen_by_a_fold(job: tuple[Path, Path, str]) -> tuple[Residuals, list[QualityRow], RhythmRows]:
+    """What a fold's net makes of the patients that it has not seen."""
+    folder, cache, fold = job
+    torch.set_num_threads(1)
+    run, model = replace(Run.open(folder), cache=cache), uncalibrated()
     data, few = cache_folder(), run.config.records_per_set
     cases = ludb_cases(data / "ludb", most_records=few) + qtdb_cases(data / "qtdb", most_records=few)
-    rng = np.random.default_rng([run.config.seed, 5])
+    own = [c for c in cases if str(c.fold) == fold]
+    backend, rng = TorchBackend(run.load("transfer", fold)), np.random.default_rng([run.config.seed, 5, int(fold)])
+    return residuals(own, backend, model), quality_rows(own, backend, model, rng), rhythm_rows(run, backend, fold)
+
+
+def evaluate(run: Run) -> None:
+    """Fit everything on the folds' own patients, and for each fold on the others', and write `calibration.json`."""
     by_fold: dict[str, Residuals] = {}
     rows: dict[str, list[QualityRow]] = {}
     records: dict[str, RhythmRows] = {}
-    for fold in tqdm([str(f) for f in run.config.folds], desc="folds"):
-        backend = TorchBackend(run.load("transfer", fold))
-        own = [c for c in cases if str(c.fold) == fold]
-        by_fold[fold] = residuals(own, backend, model)
-        rows[fold] = quality_rows(own, backend, model, rng)
-        records[fold] = rhythm_rows(run, backend, fold)
+    run.make_caches()  # once, not by each process
+    jobs = [(run.folder, run.cache, str(fold)) for fold in run.config.folds]
+    workers = min(len(jobs), len(os.sched_getaffinity(0)))
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        for (*_, fold), found in zip(
+            jobs, tqdm(pool.map(_seen_by_a_fold, jobs), total=len(jobs), desc="folds"), strict=True
+        ):
+            by_fold[fold], rows[fold], records[fold] = found
     net_of_all = TorchBackend(run.load("transfer", ALL))
-    harm = bridging_harm(run, net_of_all, model, run.config.bridging_windows)
+    harm = bridging_harm(run, net_of_all, uncalibrated(), run.config.bridging_windows)
 
     def fitted(chosen: list[str]) -> dict[str, Any]:
         return {
