@@ -112,6 +112,7 @@ def _target(t: dict[str, Any]) -> Target:
     return Target(
         centre=float(t["centre"]),
         scale=float(t["scale"]),
+        blend=float(t["blend"]),
         weights=tuple(float(w) for w in t["weights"]),
         bias=float(t["bias"]),
         low=float(t["range"][0]),
@@ -134,7 +135,7 @@ def _model(m: dict[str, Any]) -> Model:
     thresholds = {name: float(m["thresholds"][name]) for name in ("p_wave", "rhythm", "quality")}
     weights, bias = [float(w) for w in m["quality"]["weights"]], float(m["quality"]["bias"])
     numbers = [grid.sampling_rate_hz, rate, window_s, bias, *thresholds.values(), *weights, *offsets]
-    numbers += [n for t in targets.values() for n in (t.centre, t.scale, t.bias, t.low, t.high, *t.weights)]
+    numbers += [n for t in targets.values() for n in (t.centre, t.scale, t.blend, t.bias, t.low, t.high, *t.weights)]
     numbers += [n for row in (*rows, *findings.values()) for n in row]
     finite = all(math.isfinite(n) for n in numbers)
     steps = window_s * grid.sampling_rate_hz + 2 * grid.margin
@@ -157,6 +158,7 @@ def _model(m: dict[str, Any]) -> Model:
         (not missing, f"no range for {', '.join(missing)}"),
         (all(len(t.weights) == len(RANGE_FEATURES) for t in targets.values()), "range weights for other features"),
         (all(t.low <= 0 <= t.high for t in targets.values()), "a range that its own value is outside of"),
+        (all(0 <= t.blend <= 1 for t in targets.values()), "a blend that is no share"),
         (all(t.scale > 0 for t in targets.values()), "a target without a scale"),
         (len(rows) == len(offsets) == len(classes), f"a record's rhythm among {len(rows)} classes"),
         (all(len(row) == len(RHYTHM_FEATURES) for row in rows), "record rhythm weights for other features"),

@@ -79,7 +79,7 @@ def measure(
 
     def stated(name: str, value: float, single: list[float]) -> Value:
         target = targets[name]
-        return target.around(value, features(name, value, single, evidence, target))
+        return target.stated(value, evidence.direct[name], features(name, value, single, evidence, target))
 
     def clear(start_s: float, end_s: float) -> bool:
         inside = start_s >= EDGE_S and end_s <= duration_s - EDGE_S

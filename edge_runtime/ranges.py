@@ -1,9 +1,12 @@
-"""How wide a value's range has to be: the error that its window leads one to expect, times a factor that held for
-others.
+"""What is stated of a measure from the two things that the net says of it, and how wide its range has to be.
 
-The expected error is log-linear in what the window shows (FEATURES), fitted on patients that the net had not seen; the
-factor is the conformal quantile of error over expectation on others again (split conformal prediction, Vovk 2005, with
-the expectation as its scale, Lei 2018). Both come with the bundle.
+The masks and the direct head err in different ways, so a share of the way from one to the other, fitted on patients
+that the net had not seen, is nearer to the truth than either.
+
+The range is the error that its window leads one to expect, times a factor that held for others. The expected error
+is log-linear in what the window shows (FEATURES), fitted on patients that the net had not seen; the factor is the
+conformal quantile of error over expectation on others again (split conformal prediction, Vovk 2005, with the
+expectation as its scale, Lei 2018). Both come with the bundle.
 """
 
 from __future__ import annotations
@@ -15,23 +18,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.delineation import QRS, P, T
-from edge_runtime.report import Value
+from edge_runtime.report import Evident, Value
 
 FEATURES = ("spread", "apart", "scatter", "doubt", "beats")
 
 # What the direct head names: the centre that is subtracted and the scale that is divided by, bpm and ms.
 INTERVALS = {"hr_bpm": (75.0, 20.0), "pr_ms": (160.0, 30.0), "qrs_ms": (95.0, 20.0), "qt_ms": (395.0, 45.0)}
 _WAVES = {"hr_bpm": (QRS,), "pr_ms": (P, QRS), "qrs_ms": (QRS,), "qt_ms": (QRS, T)}
+MOST_BLENDED = 0.7  # scales: where the two are further apart than this, one of them is lost, and the masks are kept to
 _LEAST, _MOST = -6.0, 4.0  # of the log of the expected error, in scales
 
 
 @dataclass(frozen=True)
 class Target:
-    """One measure: centre and scale in its unit; weights and bias of the expected error's log; and the factors on it
-    that give the low and the high end of the 90 % range."""
+    """One measure: centre and scale in its unit; `blend`, how much of the way from the masks' value to the direct
+    one is gone; weights and bias of the expected error's log; and the factors on it that give the low and the high
+    end of the 90 % range."""
 
     centre: float
     scale: float
+    blend: float
     weights: tuple[float, ...]
     bias: float
     low: float
@@ -41,10 +47,14 @@ class Target:
         """In the measure's unit."""
         return self.scale * float(np.exp(np.clip(self.bias + features @ np.array(self.weights), _LEAST, _MOST)))
 
-    def around(self, value: float, features: NDArray[np.float64]) -> Value:
+    def stated(self, drawn: float, direct: float, features: NDArray[np.float64]) -> Value:
+        """drawn: from the masks, in the measure's unit; direct: what the head says, in scales from the centre."""
+        apart = self.centre + self.scale * direct - drawn
+        reach = MOST_BLENDED * self.scale
+        value = max(0.0, drawn + self.blend * min(max(apart, -reach), reach))
         expected = self.expected_error(features)
         low, high = value + self.low * expected, value + self.high * expected
-        return Value(value, max(0.0, low), high, features=tuple(features.tolist()))
+        return Value(value, max(0.0, low), high, evidence=Evident(tuple(features.tolist()), drawn, direct))
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,16 @@ MEASURES = ("hr_bpm", "pr_ms", "qrs_ms", "qt_ms", "qtc_ms", "qtc_bazett_ms")
 
 
 @dataclass(frozen=True)
+class Evident:
+    """What a value was made from: ranges.FEATURES, the masks' value, and the direct head's in scales from its
+    centre."""
+
+    features: tuple[float, ...]
+    drawn: float
+    direct: float
+
+
+@dataclass(frozen=True)
 class Value:
     """A measure with the range that holds the truth in 90 % of windows; all null, and `why`, where it is not valid."""
 
@@ -26,7 +36,7 @@ class Value:
     low: float | None
     high: float | None
     why: str | None = None
-    features: tuple[float, ...] = ()  # of which the range was made (ranges.FEATURES), for calibration; not in the JSON
+    evidence: Evident | None = None  # for calibration; not in the JSON
 
     @property
     def valid(self) -> bool:

@@ -17,7 +17,7 @@ from edge_runtime.bundle import FORMAT, MANIFEST, MEASURED, ONNX, TFLITE, Bundle
 from edge_runtime.conditioning import DEFAULT as CONDITIONING
 from edge_runtime.delineation import WAVES
 from edge_runtime.errors import UsageError
-from edge_runtime.ranges import INTERVALS
+from edge_runtime.ranges import INTERVALS, Target
 from edge_runtime.report import FINDINGS, RHYTHMS
 from edge_runtime.windows import WINDOW_S, Window
 from export.agreement import agreement, hold_to_gates
@@ -28,7 +28,7 @@ from train.augment import electrode_motion
 from train.config import Config
 from train.evaluate import TorchBackend, uncalibrated
 from train.nets import Net
-from train.ranges import COVERAGE
+from train.ranges import COVERAGE, Residual
 from train.run import ALL, Run, commit
 from train.windows import GRID, SAMPLES
 
@@ -117,6 +117,7 @@ def _manifest(
             "unit": name.rsplit("_", 1)[1],
             "centre": t["centre"],
             "scale": t["scale"],
+            "blend": t["blend"],
             "coverage": COVERAGE,
             "weights": t["weights"],
             "bias": t["bias"],
@@ -197,7 +198,9 @@ def _judged(run: Run) -> dict[str, Any]:
 def _summary(calibration: dict[str, Any]) -> dict[str, dict[str, float]]:
     out = {}
     for name in MEASURED:
-        r = np.array([row[2] for by in calibration["residuals_by_fold"].values() for row in by[name]])
+        target = Target(**calibration["targets"][name])
+        rows = [Residual.from_row(row) for by in calibration["residuals_by_fold"].values() for row in by[name]]
+        r = np.array([row.left(target) for row in rows])
         if len(r):
             mae, sd = float(np.abs(r).mean()), float(r.std())
             out[name] = {"mae": round(mae, 3), "bias": round(float(-r.mean()), 3), "sd": round(sd, 3), "n": len(r)}

@@ -89,7 +89,7 @@ def model_that_states_all() -> Model:
         grid=GRID,
         classes=CLASSES,
         targets={
-            name: Target(centre, scale, (0.0,) * len(RANGE_FEATURES), float(np.log(1 / scale)), -10.0, 10.0)
+            name: Target(centre, scale, 0.0, (0.0,) * len(RANGE_FEATURES), float(np.log(1 / scale)), -10.0, 10.0)
             for name, (centre, scale) in INTERVALS.items()
         },
         thresholds={"p_wave": 0.5, "rhythm": 0.5, "quality": 0.5},

@@ -30,6 +30,7 @@ from edge_runtime.conditioning import Conditioning, condition
 from edge_runtime.delineation import MaskGrid
 from edge_runtime.intervals import heart_rate_bpm
 from edge_runtime.library import cache_folder
+from edge_runtime.ranges import INTERVALS
 from edge_runtime.report import FINDINGS, RHYTHMS
 from edge_runtime.windows import WINDOW_S, Window
 from train import folds
@@ -97,7 +98,7 @@ Residuals = dict[str, list[Residual]]
 
 
 def residuals(cases: list[Case], backend: Backend, model: Model) -> Residuals:
-    """truth - value of each window of each case, by measure, with what its range may know."""
+    """Of each window of each case, by measure."""
     found: Residuals = {name: [] for name in MEASURED}
     for case in cases:
         patient, where = folds.subject(case.dataset, case.record), f"{case.dataset}/{case.record}/{case.lead}"
@@ -105,8 +106,10 @@ def residuals(cases: list[Case], backend: Backend, model: Model) -> Residuals:
             report = analyse_window(window_of(mv, case.sampling_rate_hz, case.lead), model, backend)
             for name in MEASURED:
                 value, true = report.measures[name], truth[name]
-                if value.value is not None and true is not None:
-                    found[name].append(Residual(patient, where, true - value.value, value.features))
+                if value.evidence is not None and true is not None:
+                    drawn, (centre, scale) = value.evidence.drawn, INTERVALS[name]
+                    apart = centre + scale * value.evidence.direct - drawn
+                    found[name].append(Residual(patient, where, true - drawn, apart, value.evidence.features))
     return found
 
 

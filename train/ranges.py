@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.bundle import MEASURED
-from edge_runtime.ranges import FEATURES, INTERVALS, Target
+from edge_runtime.ranges import FEATURES, INTERVALS, MOST_BLENDED, Target
 
 COVERAGE = 0.90
 WIDEST = 1e9
@@ -22,24 +22,43 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Residual:
-    """truth - value of one window in its unit, with what its range may know. A case is a stretch of one lead."""
+    """truth - the masks' value of one window in its unit, the direct head's value less the masks', and what its range
+    may know. A case is a stretch of one lead."""
 
     patient: str
     case: str
     residual: float
+    apart: float
     features: tuple[float, ...]
 
+    def left(self, target: Target) -> float:
+        """truth - what is stated with the target's blend."""
+        reach = MOST_BLENDED * target.scale
+        return self.residual - target.blend * min(max(self.apart, -reach), reach)
+
     def to_row(self) -> list[Any]:
-        return [self.patient, self.case, round(self.residual, 3), *(round(f, 4) for f in self.features)]
+        figures = (round(self.residual, 3), round(self.apart, 3), *(round(f, 4) for f in self.features))
+        return [self.patient, self.case, *figures]
 
     @classmethod
     def from_row(cls, row: Sequence[Any]) -> Residual:
-        return cls(str(row[0]), str(row[1]), float(row[2]), tuple(float(f) for f in row[3:]))
+        return cls(str(row[0]), str(row[1]), float(row[2]), float(row[3]), tuple(float(f) for f in row[4:]))
 
 
 def open_target(name: str) -> Target:
     """A target whose range holds everything: for measuring what it has to be."""
-    return Target(*INTERVALS[name], (0.0,) * len(FEATURES), 0.0, -WIDEST, WIDEST)
+    return Target(*INTERVALS[name], 0.0, (0.0,) * len(FEATURES), 0.0, -WIDEST, WIDEST)
+
+
+def blend_of(name: str, rows: Sequence[Residual]) -> float:
+    """How much of the way from the masks' value to the direct one makes the mean absolute error least, each patient
+    weighing the same; 0 for too few patients."""
+    if len({r.patient for r in rows}) < 10:
+        return 0.0
+    weights = _weights(rows)
+    targets = [replace(open_target(name), blend=float(b)) for b in np.linspace(0, 1, 21)]
+    costs = [float(np.average(_errors(rows, t), weights=weights)) for t in targets]
+    return targets[int(np.argmin(costs))].blend
 
 
 def expected_error(features: Array, errors: Array, weights: Array, steps: int = 60) -> tuple[Array, float]:
@@ -87,26 +106,28 @@ def fit_target(name: str, rows: Sequence[Residual]) -> Target:
     """The expected error from one half of the patients, the factor from the other, and the other way round; the
     means of the two, so that no patient's window sets its own factor alone. Too few rows: a range that holds
     everything."""
-    centre, scale = INTERVALS[name]
+    plain = replace(open_target(name), blend=blend_of(name, rows))
+    centre, scale, blend = plain.centre, plain.scale, plain.blend
     halves = [[r for r in rows if _first_half(r.patient) is half] for half in (True, False)]
     if min(len({r.patient for r in half}) for half in halves) < 5:
-        return open_target(name)
+        return plain
     fits, factors = [], []
     for fitted, held in (halves, halves[::-1]):
-        weights, bias = expected_error(_features(fitted), _errors(fitted) / scale, _weights(fitted))
+        weights, bias = expected_error(_features(fitted), _errors(fitted, plain) / scale, _weights(fitted))
         fits.append((weights, bias))
         expected = np.exp(np.clip(bias + _features(held) @ weights, -6, 4))
-        factors.append(conformal_factor(_errors(held) / scale / expected, [r.patient for r in held]))
+        factors.append(conformal_factor(_errors(held, plain) / scale / expected, [r.patient for r in held]))
     weights = (fits[0][0] + fits[1][0]) / 2
     factor = float(np.mean(factors))
-    return Target(centre, scale, tuple(weights.tolist()), (fits[0][1] + fits[1][1]) / 2, -factor, factor)
+    return Target(centre, scale, blend, tuple(weights.tolist()), (fits[0][1] + fits[1][1]) / 2, -factor, factor)
 
 
 def constant_width(name: str, rows: Sequence[Residual]) -> Target:
     """The neighbour: one width for every window, the conformal quantile of the absolute error."""
-    centre, scale = INTERVALS[name]
-    factor = conformal_factor(_errors(rows) / scale, [r.patient for r in rows])
-    return Target(centre, scale, (0.0,) * len(FEATURES), 0.0, -factor, factor)
+    plain = replace(open_target(name), blend=blend_of(name, rows))
+    centre, scale, blend = plain.centre, plain.scale, plain.blend
+    factor = conformal_factor(_errors(rows, plain) / scale, [r.patient for r in rows])
+    return Target(centre, scale, blend, (0.0,) * len(FEATURES), 0.0, -factor, factor)
 
 
 def targets(by_fold: Sequence[dict[str, list[Residual]]]) -> dict[str, Target]:
@@ -118,8 +139,8 @@ def _features(rows: Sequence[Residual]) -> Array:
     return np.array([r.features for r in rows], np.float64)
 
 
-def _errors(rows: Sequence[Residual]) -> Array:
-    return np.abs(np.array([r.residual for r in rows], np.float64))
+def _errors(rows: Sequence[Residual], target: Target) -> Array:
+    return np.abs(np.array([r.left(target) for r in rows], np.float64))
 
 
 def _weights(rows: Sequence[Residual]) -> Array:

@@ -8,16 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_runtime.delineation import QRS, P
-from edge_runtime.ranges import FEATURES, INTERVALS, Evidence, Target, evidence_of, features
+from edge_runtime.ranges import FEATURES, INTERVALS, MOST_BLENDED, Evidence, Target, evidence_of, features
 from tests.fakes import FakeBackend, regular_waves
 
 HEADS = FakeBackend(regular_waves())(np.zeros(2500, np.float32))
 EVIDENCE = evidence_of(HEADS)
-QT = Target(395.0, 45.0, (1.0, 0.5, 0.5, 0.0, 0.0), -1.0, -2.0, 2.0)
+QT = Target(395.0, 45.0, 0.0, (1.0, 0.5, 0.5, 0.0, 0.0), -1.0, -2.0, 2.0)
 
 
 def width(value: float, single: list[float], evidence: Evidence) -> float:
-    found = QT.around(value, features("qt_ms", value, single, evidence, QT))
+    found = QT.stated(value, evidence.direct["qt_ms"], features("qt_ms", value, single, evidence, QT))
     assert found.low is not None and found.high is not None
     assert found.low <= value <= found.high
     return found.high - found.low
@@ -38,9 +38,19 @@ def test_doubt_is_that_of_the_waves_of_the_measure() -> None:
     assert more.doubt[P] > EVIDENCE.doubt[P] + 40
     assert more.doubt[QRS] == EVIDENCE.doubt[QRS]
     at = FEATURES.index("doubt")
-    pr, qt = (Target(*INTERVALS[name], (0.0,) * 5, 0.0, -1.0, 1.0) for name in ("pr_ms", "qt_ms"))
+    pr, qt = (Target(*INTERVALS[name], 0.0, (0.0,) * 5, 0.0, -1.0, 1.0) for name in ("pr_ms", "qt_ms"))
     assert features("pr_ms", 160, [160] * 9, more, pr)[at] > features("pr_ms", 160, [160] * 9, EVIDENCE, pr)[at]
     assert features("qt_ms", 395, [395] * 9, more, qt)[at] == features("qt_ms", 395, [395] * 9, EVIDENCE, qt)[at]
+
+
+def test_what_is_stated_lies_between_the_masks_and_the_direct_head() -> None:
+    target = replace(QT, blend=0.4)
+    zero = np.zeros(len(FEATURES))
+    assert target.stated(395.0, 0.2, zero).value == pytest.approx(395 + 0.4 * 9)
+    assert target.stated(395.0, -0.2, zero).value == pytest.approx(395 - 0.4 * 9)
+    most = 0.4 * MOST_BLENDED * 45
+    assert target.stated(395.0, 30.0, zero).value == pytest.approx(395 + most), "a head that is lost pulls no further"
+    assert QT.stated(395.0, 0.2, zero).value == 395.0
 
 
 @given(
@@ -53,7 +63,7 @@ def test_a_range_is_finite_whatever_the_heads_say(
     value: float, single: list[float], direct: float, spread: float
 ) -> None:
     evidence = Evidence({"qt_ms": direct}, {"qt_ms": spread}, np.array([1e4, 0.0, 1e4]))
-    found = QT.around(value, features("qt_ms", value, single, evidence, QT))
+    found = QT.stated(value, evidence.direct["qt_ms"], features("qt_ms", value, single, evidence, QT))
     assert found.low is not None and found.high is not None
     assert np.isfinite([found.low, found.high]).all()
     assert 0 <= found.low <= value <= found.high

@@ -23,7 +23,7 @@ from train.generate import synthetic_windows
 from train.loop import Task, batches, losses, to_input, train_stage
 from train.nets import BLOCKS, Net, NetSpec
 from train.offsets import fit_offsets, shifted
-from train.ranges import Residual, conformal_factor, constant_width, expected_error, fit_target
+from train.ranges import Residual, blend_of, conformal_factor, constant_width, expected_error, fit_target
 from train.records import RhythmRows, fit_rhythm, platt
 from train.run import Run
 from train.targets import interval_targets
@@ -301,7 +301,7 @@ def drawn(rng: np.random.Generator, patients: int, windows: int = 3) -> list[Res
         for _ in range(windows):
             spread = rng.normal()
             features = (spread, *rng.normal(size=4))
-            rows.append(Residual(f"p{p}", "c", rng.laplace(0, 8 * own * np.exp(0.7 * spread)), tuple(features)))
+            rows.append(Residual(f"p{p}", "c", rng.laplace(0, 8 * own * np.exp(0.7 * spread)), 0.0, features))
     return rows
 
 
@@ -334,6 +334,21 @@ def test_the_expected_error_finds_the_feature_that_tells_it(rng: np.random.Gener
 def test_a_patient_with_many_windows_weighs_as_much_as_one_with_few() -> None:
     scores = np.concatenate([np.full(1000, 50.0), np.linspace(0, 1, 99)])
     assert conformal_factor(scores, ["loud"] * 1000 + [str(i) for i in range(99)]) <= 1.0
+
+
+def test_the_blend_is_the_share_that_makes_the_error_least(rng: np.random.Generator) -> None:
+    rows = []
+    for p in range(300):
+        drawn, direct = rng.normal(0, 6), rng.normal(0, 6)  # errors of the two, as good as each other
+        rows.append(Residual(f"p{p}", "c", drawn, drawn - direct, (0.0,) * 5))
+    assert blend_of("pr_ms", rows) == pytest.approx(0.5, abs=0.15)
+    assert blend_of("pr_ms", [replace_apart(r) for r in rows]) == pytest.approx(0.0, abs=0.1)
+    assert blend_of("pr_ms", rows[:5]) == 0.0
+
+
+def replace_apart(row: Residual) -> Residual:
+    """The same with a direct head that knows nothing."""
+    return dataclasses.replace(row, apart=float(int(row.patient[1:]) * 7 % 41) - 20.0)
 
 
 def test_too_few_patients_give_a_range_that_holds_everything(rng: np.random.Generator) -> None:
