@@ -15,7 +15,7 @@ import multiprocessing
 import os
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from benchmarks import classes, coverage, worst
+from benchmarks import classes, coverage, peer, worst
 from benchmarks.statistics import error_table
 from edge_runtime.analysis import analyse_window
 from edge_runtime.backends import Backend, open_backend
@@ -38,7 +38,7 @@ from train.datasets.truth import Case, ludb_cases, qtdb_cases
 from train.evaluate import TorchBackend, signal_to_noise, window_of, within_ec13
 from train.run import Run, commit
 
-ARITHMETICS = ("float", "int8")
+ARITHMETICS = ("float", "int8", peer.PEER)
 NOISE_DB = (18.0, 12.0, 6.0, 0.0, -6.0)
 SELECTION_FOLD = 0  # train/configs/compare.toml
 
@@ -219,6 +219,17 @@ def _by_measure(rows: list[Row], arithmetics: tuple[str, ...]) -> dict[str, Any]
     return out
 
 
+def peer_rows(rows: list[Row], values: peer.Values) -> list[Row]:
+    """The same cases and truths with the peer's values; it has no ranges."""
+    out = []
+    for r in rows:
+        said = values.get((r.dataset, r.record, r.lead))
+        if r.arithmetic == "int8" and said is not None:
+            value, why = said[r.measure], None if said[r.measure] is not None else "not given"
+            out.append(replace(r, arithmetic=peer.PEER, value=value, low=None, high=None, why=why))
+    return out
+
+
 def _brier(noisy: list[tuple[float, bool, bool, float]]) -> float | None:
     return float(np.mean([(q - right) ** 2 for _, _, right, q in noisy])) if noisy else None
 
@@ -314,7 +325,8 @@ def measure(run: Run, results: Path) -> dict[str, Any]:
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
         for part in tqdm(pool.map(judge_fold, jobs), total=len(jobs), desc="folds"):
             found.add(part)
-    rows = found.rows
+    results.mkdir(parents=True, exist_ok=True)
+    rows = [*found.rows, *peer_rows(found.rows, peer.neurokit_values(all_cases(run), results))]
     out: dict[str, Any] = {
         "what": "five folds by patient (cinc2017: by record); values of nets that never saw the patient",
         "run": run.config.name,
@@ -339,7 +351,6 @@ def measure(run: Run, results: Path) -> dict[str, Any]:
     draw_worst(run, rows, all_cases(run), results)
     classes.presence_picture(out["p_presence"], results / "p-presence.png")
     (run.folder / "accuracy.json").write_text(json.dumps(out) + "\n")
-    results.mkdir(parents=True, exist_ok=True)
     (results / "accuracy.json").write_text(json.dumps(out, indent=1) + "\n")
     with (results / "accuracy-rows.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, list(Row.__dataclass_fields__), lineterminator="\n")

@@ -30,7 +30,7 @@ def interval_table(by_group: dict[str, Any]) -> str:
     for group, by_measure in by_group.items():
         for name, by in by_measure.items():
             label, unit, digits = _UNITS[name]
-            q, f = by["int8"], by.get("float", {})
+            q, f, n = by["int8"], by.get("float", {}), by.get("neurokit2", {})
             if not q["stated"]:
                 continue
             mae, constant, median, sd, of_all, low, high = (
@@ -42,6 +42,7 @@ def interval_table(by_group: dict[str, Any]) -> str:
                     group,
                     f"{label}, {unit}",
                     constant,
+                    f"{n['mae']:.{digits}f} ({n['stated']})" if n.get("stated") else "",
                     f"{f['mae']:.{digits}f}" if f.get("stated") else "",
                     f"**{mae}** ({low} to {high})",
                     median,
@@ -52,7 +53,17 @@ def interval_table(by_group: dict[str, Any]) -> str:
                     _percent(q["coverage"]),
                 ]
             )
-    head = ["data", "measure", "constant's MAE", "float MAE", "**int8 MAE** (95 % CI)", "median", "bias", "SD"]
+    head = [
+        "data",
+        "measure",
+        "constant's MAE",
+        "NeuroKit2's (n)",
+        "float MAE",
+        "**int8 MAE** (95 % CI)",
+        "median",
+        "bias",
+        "SD",
+    ]
     return table([*head, "stated / n", "MAE of all n", "90 % range holds"], rows)
 
 
