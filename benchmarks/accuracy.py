@@ -59,6 +59,7 @@ class Row:
     low: float | None
     high: float | None
     why: str | None
+    share: float  # of the case's windows that state it
 
 
 def harmonic(values: np.ndarray) -> np.ndarray:
@@ -76,23 +77,23 @@ def true_value(case: Case, name: str) -> float | None:
 
 def judge(
     case: Case, model: Model, backend: Backend
-) -> dict[str, tuple[float | None, float | None, float | None, str | None]]:
-    """By measure: value, low and high over the case's windows, or why there is none.
+) -> dict[str, tuple[float | None, float | None, float | None, str | None, float]]:
+    """By measure: value, low and high over the case's windows, or why there is none; the share that states it.
 
     Intervals: medians. Heart rate is 60 / mean RR of the stretch, so mean RR are averaged here, and not rates.
     """
     reports = [
         analyse_window(window_of(mv, case.sampling_rate_hz, case.lead), model, backend) for mv in case.windows_mv
     ]
-    out: dict[str, tuple[float | None, float | None, float | None, str | None]] = {}
+    out: dict[str, tuple[float | None, float | None, float | None, str | None, float]] = {}
     for name in MEASURED:
         values = [r.measures[name] for r in reports]
         stated = np.array([(v.value, v.low, v.high) for v in values if v.valid], np.float64)
         if len(stated):
             middle = harmonic(stated) if name == "hr_bpm" else np.median(stated, axis=0)
-            out[name] = (float(middle[0]), float(middle[1]), float(middle[2]), None)
+            out[name] = (float(middle[0]), float(middle[1]), float(middle[2]), None, len(stated) / len(values))
         else:
-            out[name] = (None, None, None, values[0].why)
+            out[name] = (None, None, None, values[0].why, 0.0)
     return out
 
 
@@ -111,11 +112,11 @@ def interval_rows(cases: list[Case], fold: int, bundle: Bundle, backends: dict[s
     }
     for case in own:
         for arithmetic, backend in backends.items():
-            for name, (value, low, high, why) in judge(case, bundle.model, backend).items():
+            for name, (value, low, high, why, share) in judge(case, bundle.model, backend).items():
                 truth = true_value(case, name)
                 if truth is not None:
                     place = (case.dataset, case.record, case.lead, case.fold, arithmetic, name)
-                    rows.append(Row(*place, truth, constants[case.dataset, name], value, low, high, why))
+                    rows.append(Row(*place, truth, constants[case.dataset, name], value, low, high, why, share))
     return rows
 
 
@@ -210,12 +211,12 @@ def _by_measure(rows: list[Row], arithmetics: tuple[str, ...]) -> dict[str, Any]
         for arithmetic in arithmetics:
             own = [r for r in rows if r.measure == name and r.arithmetic == arithmetic]
             if own:
-                truth, value, low, high, constant = (
+                truth, value, low, high, constant, share = (
                     np.array([np.nan if (v := getattr(r, field)) is None else v for r in own], np.float64)
-                    for field in ("truth", "value", "low", "high", "constant")
+                    for field in ("truth", "value", "low", "high", "constant", "share")
                 )
                 patients = [folds.subject(r.dataset, r.record) for r in own]
-                out.setdefault(name, {})[arithmetic] = error_table(truth, value, low, high, constant, patients)
+                out.setdefault(name, {})[arithmetic] = error_table(truth, value, low, high, constant, patients, share)
     return out
 
 
@@ -226,12 +227,9 @@ def peer_rows(rows: list[Row], values: peer.Values) -> list[Row]:
         said = values.get((r.dataset, r.record, r.lead))
         if r.arithmetic == "int8" and said is not None:
             value, why = said[r.measure], None if said[r.measure] is not None else "not given"
-            out.append(replace(r, arithmetic=peer.PEER, value=value, low=None, high=None, why=why))
+            share = float(value is not None)
+            out.append(replace(r, arithmetic=peer.PEER, value=value, low=None, high=None, why=why, share=share))
     return out
-
-
-def _brier(noisy: list[tuple[float, bool, bool, float]]) -> float | None:
-    return float(np.mean([(q - right) ** 2 for _, _, right, q in noisy])) if noisy else None
 
 
 def _presence(case: Case, backend: Backend) -> classes.PresenceRow:
@@ -248,7 +246,11 @@ def fold_bundle(run: Run, fold: int) -> Bundle:
             made = bundle.manifest["provenance"]
             calibration = hashlib.sha256((run.folder / "calibration.json").read_bytes()).hexdigest()
             now = (run.digest(name), calibration, commit())
-            if now == (made["weights_sha256"], made["calibration_sha256"], made["exported_at_commit"]):
+            if not now[2].endswith(("+", "unknown")) and now == (
+                made["weights_sha256"],
+                made["calibration_sha256"],
+                made["exported_at_commit"],
+            ):
                 return bundle
     return write_bundle(run, place, name, allow=True)
 
@@ -344,7 +346,6 @@ def measure(run: Run, results: Path) -> dict[str, Any]:
             if (own := [stated for dataset, stated in found.without_p if dataset == name])
         },
         "noise": noise_table(found.noisy),
-        "quality_brier": _brier(found.noisy),
         "rhythm": classes.rhythm_tables(found.rhythms),
         "findings": classes.finding_tables(found.findings),
     }

@@ -17,7 +17,7 @@ from edge_runtime.analysis import analyse_window
 from edge_runtime.backends import Backend
 from edge_runtime.bundle import Model
 from edge_runtime.conditioning import compand, condition
-from edge_runtime.offline import record_rhythm
+from edge_runtime.offline import SUMMARY_HOP_S, record_rhythm
 from edge_runtime.report import FINDINGS, RHYTHMS
 from edge_runtime.windows import windows_of
 from train import folds
@@ -28,7 +28,7 @@ ROC_POINTS = 41
 
 @dataclass(frozen=True)
 class RhythmRow:
-    """Likeliest class `said`, whether the product states it, and the P-wave logit of the record (its windows' mean)."""
+    """Likeliest class `said`, and whether the product states it."""
 
     fold: int
     arithmetic: str
@@ -65,7 +65,7 @@ def rhythm_rows(folder: Path, fold: int, model: Model, backends: dict[str, Backe
     rows = []
     for name, truth in tqdm(own[: few or None], desc=f"cinc2017 fold {fold}", mininterval=5):
         mv, rate = cinc2017.read(folder, name)
-        windows = windows_of(mv, rate, "I", 5.0)
+        windows = windows_of(mv, rate, "I", SUMMARY_HOP_S)
         for arithmetic, backend in backends.items():
             rhythm = record_rhythm([analyse_window(w, model, backend) for w in windows], model)
             said = int(np.argmax(rhythm.distribution)) if rhythm.distribution else RHYTHMS.index("noisy")
@@ -131,7 +131,10 @@ def finding_tables(rows: Sequence[FindingRow]) -> dict[str, Any]:
                 for k, name in enumerate(FINDINGS)
             }
             groups = {"male": lambda r: r.sex == 0, "female": lambda r: r.sex == 1}
-            groups |= {"under 60": lambda r: (r.age or 0) < 60, "60 and over": lambda r: (r.age or 0) >= 60}
+            groups |= {
+                "under 60": lambda r: r.age is not None and r.age < 60,
+                "60 and over": lambda r: r.age is not None and r.age >= 60,
+            }
             parts = {
                 g: [m for net in nets if (m := macro_auc([r for r in net if belongs(r)])) is not None]
                 for g, belongs in groups.items()

@@ -48,7 +48,7 @@ def interval_table(by_group: dict[str, Any]) -> str:
                     median,
                     f"{q['bias']:+.{digits}f}",
                     sd,
-                    f"{q['stated']} / {q['n']}",
+                    f"{_percent(q['windows_stated'], 1)} of {q['n']}",
                     of_all,
                     _percent(q["coverage"]),
                 ]
@@ -64,7 +64,7 @@ def interval_table(by_group: dict[str, Any]) -> str:
         "bias",
         "SD",
     ]
-    return table([*head, "stated / n", "MAE of all n", "90 % range holds"], rows)
+    return table([*head, "windows stated, of n cases", "MAE of all n", "90 % range holds"], rows)
 
 
 def range_table(ranges: dict[str, Any], groups: Sequence[str] | None = None) -> str:

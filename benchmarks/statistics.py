@@ -30,11 +30,13 @@ def error_table(
     high: NDArray[np.float64],
     constant: NDArray[np.float64],
     patients: Sequence[str],
+    share: NDArray[np.float64] | None = None,
 ) -> dict[str, Any]:
     """Of n annotated cases, all with a truth; value is NaN where none was stated.
 
-    `constant_mae` is over the stated cases too; `mae_all` and `constant_mae_all` are over all n, a refused case counted
-    as the constant predictor's. bias = value - truth.
+    `constant_mae` is over the stated cases too; `mae_all` and `constant_mae_all` are over all n, what is refused
+    counted as the constant predictor's: whole cases, and of a case of several windows the part (1 - `share`) of
+    them. bias = value - truth.
     """
     stated = np.isfinite(value)
     if not stated.any():
@@ -42,8 +44,19 @@ def error_table(
     error = (value - truth)[stated]
     who = np.asarray(patients)[stated].tolist()
     inside = ((low <= truth) & (truth <= high))[stated]
-    everything = np.where(stated, np.abs(value - truth), np.abs(constant - truth))
+    of_windows = stated.astype(np.float64) if share is None else np.where(stated, share, 0.0)
+    refused = np.abs(constant - truth)
+    everything = of_windows * np.where(stated, np.abs(value - truth), 0.0) + (1 - of_windows) * refused
+    ranges = {}
+    if np.isfinite(low[stated]).any():  # a peer has none
+        ranges = {
+            "coverage": float(inside.mean()),
+            "coverage_ci95": bootstrap_by_patient(inside.astype(float), who),
+            "width": float(np.mean((high - low)[stated])),
+        }
     return {
+        **ranges,
+        "windows_stated": float(of_windows.mean()),
         "n": len(truth),
         "stated": int(stated.sum()),
         "mae": float(np.abs(error).mean()),
@@ -51,9 +64,6 @@ def error_table(
         "median_abs": float(np.median(np.abs(error))),
         "bias": float(error.mean()),
         "sd": float(error.std(ddof=1)) if len(error) > 1 else 0.0,
-        "coverage": float(inside.mean()),
-        "coverage_ci95": bootstrap_by_patient(inside.astype(float), who),
-        "width": float(np.mean((high - low)[stated])),
         "mae_all": float(everything.mean()),
         "constant_mae": float(np.abs(constant - truth)[stated].mean()),
         "constant_mae_all": float(np.abs(constant - truth).mean()),

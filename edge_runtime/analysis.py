@@ -95,14 +95,15 @@ def analyse_window(window: Window, model: Model, backend: Backend, fiducials: bo
     bpm = heart_rate_bpm(reading.beats)
     if why is None and bpm is not None and not quality.PLAUSIBLE_BPM[0] <= bpm <= quality.PLAUSIBLE_BPM[1]:
         why = "implausible_rate"
-    if why is None and good < model.thresholds["quality"]:
+    if why is None and not good >= model.thresholds["quality"]:
         why = "noise"
     rhythm = rhythm_of(rhythm_probabilities(reading.heads["rhythm"]), model)
     if why is not None:
         kept = Rhythm(None, None, why)  # what the net makes of a flat line is no opinion
         if why == "noise":
             kept = rhythm if rhythm.label == "noisy" else Rhythm(None, None, why, rhythm.distribution)
-        return replace(unmeasured(window, model, "poor_signal", why), rhythm=kept, quality=good)
+        peaks = tuple(window.start_s + b.r_peak_s for b in reading.beats) if why == "noise" else ()
+        return replace(unmeasured(window, model, "poor_signal", why), rhythm=kept, quality=good, r_peaks_s=peaks)
     p_waves = _sigmoid(float(reading.heads["p_wave"][0])) >= model.thresholds["p_wave"]
     fibrillation = rhythm.label == "af"
     measures = measure(

@@ -85,7 +85,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     analyse.add_argument("--lead", help="lead name, without case (default: the first)")
     analyse.add_argument(
-        "--hop", type=_between(0.05, 3600), help="seconds between windows (default 10; with fiducials 8, and 9 at most)"
+        "--hop",
+        type=_between(0.05, 3600),
+        help="seconds between windows (default 10; with a summary 5, with fiducials 8, and 9 at most)",
     )
     analyse.add_argument("--summary", action="store_true", help="one line a record instead of one a window")
     analyse.add_argument(
@@ -177,7 +179,7 @@ def _analyse(chosen: argparse.Namespace) -> int:
     if folder:
         make_folder(folder, chosen.records)
     model, backend = _model(chosen)
-    hop_s = hop_of(chosen.hop, model.window_s, fiducials)
+    hop_s = hop_of(chosen.hop, model.window_s, fiducials, chosen.summary)
     code = 0
     for name in chosen.records:
         try:

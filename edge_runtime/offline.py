@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_runtime import rhythms
 from edge_runtime.analysis import analyse_window, rhythm_of
@@ -18,15 +19,15 @@ from edge_runtime.records import Record
 from edge_runtime.report import FINDINGS, MEASURABLE, MEASURES, Finding, Report, Rhythm, Value, invalid
 from edge_runtime.windows import windows_of
 
-HOP_S, FIDUCIALS_HOP_S = 10.0, 8.0
+HOP_S, FIDUCIALS_HOP_S, SUMMARY_HOP_S = 10.0, 8.0, 5.0  # the rhythm of a record was fitted every 5 s
 
 
-def hop_of(asked_s: float | None, window_s: float, fiducials: bool) -> float:
+def hop_of(asked_s: float | None, window_s: float, fiducials: bool, summary: bool = False) -> float:
     """Seconds between windows: what was asked for, or what suits. Raises UsageError for windows that hide waves."""
     most_s = window_s - OVERLAP_S
     if fiducials and asked_s is not None and asked_s > most_s:
         raise UsageError(f"--hop {asked_s:g}: fiducials need windows that overlap; {most_s:g} at most, or leave it out")
-    return asked_s or (FIDUCIALS_HOP_S if fiducials else HOP_S)
+    return asked_s or (SUMMARY_HOP_S if summary else FIDUCIALS_HOP_S if fiducials else HOP_S)
 
 
 def analyse_record(
@@ -144,8 +145,15 @@ def record_rhythm(reports: list[Report], model: Model) -> Rhythm:
     if not seen:
         reasons = [r.rhythm.why or "noise" for r in reports]
         return Rhythm(None, None, max(dict.fromkeys(reasons), key=reasons.count))
-    values = rhythms.features([r.rhythm.distribution for r in seen], [r.r_peaks_s for r in seen])
-    return rhythm_of(rhythms.probabilities(values, model.record_rhythm), model)
+    # A long record is judged by the minute, as the records that the logistic was fitted on last one at most.
+    parts = [seen[i : i + rhythms.MOST_WINDOWS] for i in range(0, len(seen), rhythms.MOST_WINDOWS)]
+    said = [rhythms.probabilities(rhythm_features(part), model.record_rhythm) for part in parts]
+    return rhythm_of(np.average(said, axis=0, weights=[len(part) for part in parts]), model)
+
+
+def rhythm_features(reports: list[Report]) -> NDArray[np.float64]:
+    """(len(rhythms.FEATURES),) of reports that have a distribution."""
+    return rhythms.features([r.rhythm.distribution for r in reports], [r.r_peaks_s for r in reports])
 
 
 def _found(windows: list[Mapping[str, Finding]]) -> dict[str, Finding]:

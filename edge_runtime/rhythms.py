@@ -26,6 +26,7 @@ FEATURES = (
     "no_beats",
     "windows",
 )
+MOST_WINDOWS = 12  # of a record of a minute, the longest that the logistic has seen
 _JUMP = 0.15  # of an RR interval, to the next one
 
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from export.to_tflite import tflite
 from train.augment import electrode_motion
 from train.config import Config
 from train.evaluate import TorchBackend, uncalibrated
+from train.folds import VALIDATION_SHARE
 from train.nets import Net
 from train.ranges import COVERAGE, Residual
 from train.run import ALL, Run, commit
@@ -44,6 +46,10 @@ def calibration_of(run: Run, fold: str) -> dict[str, Any]:
         raise UsageError(f"{path}: not there yet; run python -m train evaluate first (make bundle does)")
     calibration: dict[str, Any] = json.loads(path.read_text())
     return {**calibration, **calibration["without_fold"].get(fold, {}), "findings": calibration["findings"][fold]}
+
+
+def targets_of(calibration: dict[str, Any]) -> dict[str, Target]:
+    return {name: Target(**said) for name, said in calibration["targets"].items()}
 
 
 def write_bundle(run: Run, out: Path, fold: str = ALL, allow: bool = False, with_float: bool = False) -> Bundle:
@@ -66,7 +72,7 @@ def write_bundle(run: Run, out: Path, fold: str = ALL, allow: bool = False, with
         manifest = _manifest(run.config, run, net, fold, calibration, scratch)
         manifest |= {"agreement": {}, "allowed": [], "card": ""}  # known once the files have been run
         (scratch / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
-        manifest["agreement"], manifest["allowed"] = _agree(run, net, load_bundle(scratch), allow)
+        manifest["agreement"], manifest["allowed"] = _agree(run, net, load_bundle(scratch), calibration, allow)
         manifest["card"] = card(manifest)
         (scratch / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
         load_bundle(scratch)
@@ -88,7 +94,9 @@ def _put(scratch: Path, out: Path) -> None:
         scratch.rename(out)
 
 
-def _agree(run: Run, net: Net, bundle: Bundle, allow: bool) -> tuple[dict[str, Any], list[str]]:
+def _agree(
+    run: Run, net: Net, bundle: Bundle, calibration: dict[str, Any], allow: bool
+) -> tuple[dict[str, Any], list[str]]:
     """Each back end that can be had against torch, on real windows (synthetic where none is at hand)."""
     rng = np.random.default_rng([run.config.seed, 11])
     real = [w for name, w in run.real.items()] or [run.synthetic]
@@ -97,7 +105,7 @@ def _agree(run: Run, net: Net, bundle: Bundle, allow: bool) -> tuple[dict[str, A
         for i in rng.choice(len(source), min(len(source), AGREEMENT_WINDOWS // len(real)), replace=False):
             mv = source.signal_uv[i].astype(np.float64) * 1e-3
             chosen.append(Window(mv, CONDITIONING.sampling_rate_hz, 0.0, WINDOW_S, "I"))
-    model: Model = uncalibrated()
+    model: Model = replace(uncalibrated(), targets=targets_of(calibration))  # every value, as it is stated
     found, over = {}, []
     for name in ("ai-edge-litert", "tflite-runtime", "onnxruntime"):
         found[name] = agreement(TorchBackend(net), open_backend(bundle, name), model, chosen)
@@ -178,7 +186,9 @@ def _manifest(
                 "synthetic": config.synthetic_windows,
                 "real": [*run.real, *(["nstdb em"] if electrode_motion((0.0, 0.1)) else [])],
             },
-            "split": "trained on all subjects" if fold == ALL else f"trained on all subjects but those of fold {fold}",
+            "split": "trained on all subjects but "
+            + ("" if fold == ALL else f"those of fold {fold}, ")
+            + f"one patient in {VALIDATION_SHARE}, who chose the epoch, and PTB-XL's folds 8 and 9",
         },
         "metrics": {"out_of_fold_residual": _summary(calibration), **_judged(run)},
     }
@@ -198,7 +208,7 @@ def _judged(run: Run) -> dict[str, Any]:
 def _summary(calibration: dict[str, Any]) -> dict[str, dict[str, float]]:
     out = {}
     for name in MEASURED:
-        target = Target(**calibration["targets"][name])
+        target = targets_of(calibration)[name]
         rows = [Residual.from_row(row) for by in calibration["residuals_by_fold"].values() for row in by[name]]
         r = np.array([row.left(target) for row in rows])
         if len(r):

@@ -1,4 +1,4 @@
-"""`python -m train generate|regress|transfer|evaluate --config FILE`; every stage resumes where it was.
+"""`python -m train generate|regress|transfer|evaluate|compare --config FILE`; every stage resumes where it was.
 
 generate writes windows as WFDB with their fiducials, and a contact sheet: synthetic hearts or, with --source deepfake,
 what deepfake-ecg draws and how far its labels agree with NeuroKit2's. regress pretrains on synthetic hearts and
@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> int:
     from train.pictures import generate, learning_curves
     from train.run import Run, default_threads
 
-    parallel.begin()
+    parallel.begin(chosen.device)
     torch.set_num_threads(chosen.threads or default_threads())
     if chosen.verb == "compare":
         compare(chosen.config, chosen.runs, chosen.device, chosen.only)

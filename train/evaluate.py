@@ -189,7 +189,7 @@ def fit_logistic(x: NDArray[np.float64], y: NDArray[np.bool_], ridge: float = 1.
 
 
 def bridging_harm(run: Run, backend: Backend, model: Model, windows: int) -> dict[str, dict[str, float]]:
-    """By gap length: by how much the MAE of PR, QRS and QT grows when that gap falls into a window three times."""
+    """By gap length: by how much PR, QRS and QT change on average when that gap falls into a window three times."""
     first = run.config.synthetic_windows + run.config.held_out_windows  # hearts that no training has seen
     harm: dict[str, dict[str, list[float]]] = {}
     for index in tqdm(range(first, first + windows), desc="bridging", mininterval=5):
@@ -227,7 +227,11 @@ def _seen_by_a_fold(job: tuple[Path, Path, str]) -> tuple[Residuals, list[Qualit
     cases = ludb_cases(data / "ludb", most_records=few) + qtdb_cases(data / "qtdb", most_records=few)
     own = [c for c in cases if str(c.fold) == fold]
     backend, rng = TorchBackend(run.load("transfer", fold)), np.random.default_rng([run.config.seed, 5, int(fold)])
-    return residuals(own, backend, model), quality_rows(own, backend, model, rng), rhythm_rows(run, backend, fold)
+    return (
+        residuals(own, backend, model),
+        quality_rows(own, backend, model, rng),
+        rhythm_rows(run, backend, model, fold),
+    )
 
 
 def evaluate(run: Run) -> None:
@@ -243,8 +247,6 @@ def evaluate(run: Run) -> None:
             jobs, tqdm(pool.map(_seen_by_a_fold, jobs), total=len(jobs), desc="folds"), strict=True
         ):
             by_fold[fold], rows[fold], records[fold] = found
-    net_of_all = TorchBackend(run.load("transfer", ALL))
-    harm = bridging_harm(run, net_of_all, uncalibrated(), run.config.bridging_windows)
 
     def fitted(chosen: list[str]) -> dict[str, Any]:
         return {
@@ -254,6 +256,8 @@ def evaluate(run: Run) -> None:
         }
 
     every = list(by_fold)
+    stated = replace(uncalibrated(), targets=targets(list(by_fold.values())))
+    harm = bridging_harm(run, TorchBackend(run.load("transfer", ALL)), stated, run.config.bridging_windows)
     whole = [row for own in rows.values() for row in own]
     calibration = {
         **fitted(every),

@@ -18,10 +18,13 @@ if TYPE_CHECKING:
     from train.augment import Batch
 
 
-def begin() -> None:
-    """Join the processes that `torchrun` started, if it did."""
+def begin(device: str = "auto") -> None:
+    """Join the processes that `torchrun` started, if it did; with GPUs, each takes its own."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not distributed.is_initialized():
-        distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        gpu = device != "cpu" and torch.cuda.is_available()
+        if gpu:
+            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        distributed.init_process_group("nccl" if gpu else "gloo")
 
 
 def end() -> None:

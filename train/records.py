@@ -12,14 +12,18 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from edge_runtime import rhythms
-from edge_runtime.analysis import rhythm_probabilities
+from edge_runtime.analysis import analyse_window
 from edge_runtime.backends import Backend
-from edge_runtime.conditioning import DEFAULT, compand
-from edge_runtime.delineation import beats_of
+from edge_runtime.bundle import Model
+from edge_runtime.library import cache_folder
+from edge_runtime.offline import SUMMARY_HOP_S, rhythm_features
 from edge_runtime.report import FINDINGS, RHYTHMS
+from edge_runtime.windows import windows_of
+from train import folds
+from train.datasets import cinc2017
 from train.loop import to_input
 from train.run import Run
-from train.windows import GRID, Windows
+from train.windows import Windows
 
 _RIDGE = 3e-3
 _CLASS_POWER = 0.5
@@ -33,24 +37,19 @@ class RhythmRows:
     labels: NDArray[np.int64]
 
 
-def rhythm_rows(run: Run, backend: Backend, fold: str) -> RhythmRows:
-    """Of each CinC record of the fold, seen through a net that did not see it."""
-    windows = run.real.get("cinc2017")
-    if windows is None:
-        return RhythmRows(np.zeros((0, len(rhythms.FEATURES))), np.zeros(0, np.int64))
-    own = np.flatnonzero(windows.fold == int(fold))
+def rhythm_rows(run: Run, backend: Backend, model: Model, fold: str) -> RhythmRows:
+    """Of each CinC record of the fold, seen as the product sees it, through a net that did not see it."""
+    folder, few = cache_folder() / "cinc2017", run.config.records_per_set
     values, labels = [], []
-    for group in np.unique(windows.group[own]):
-        rows = own[windows.group[own] == group]
-        distributions, peaks = [], []
-        for i in rows:
-            mv = windows.signal_uv[i].astype(np.float32) * np.float32(1e-3)
-            heads = backend(compand(mv))
-            distributions.append(rhythm_probabilities(heads["rhythm"]).tolist())
-            beats = beats_of(GRID.read(heads["masks"]), mv, DEFAULT.sampling_rate_hz)
-            peaks.append([b.r_peak_s for b in beats])
-        values.append(rhythms.features(distributions, peaks))
-        labels.append(int(windows.rhythm[rows[0]]))
+    if folder.exists():
+        own = [(n, c) for n, c in cinc2017.records(folder).items() if folds.fold_of("cinc2017", n) == int(fold)]
+        for name, label in own[: few or None]:
+            mv, rate = cinc2017.read(folder, name)
+            reports = [analyse_window(w, model, backend) for w in windows_of(mv, rate, "I", SUMMARY_HOP_S)]
+            seen = [r for r in reports if r.rhythm.distribution]
+            if seen:
+                values.append(rhythm_features(seen[: rhythms.MOST_WINDOWS]))
+                labels.append(label)
     return RhythmRows(np.array(values).reshape(-1, len(rhythms.FEATURES)), np.array(labels, np.int64))
 
 

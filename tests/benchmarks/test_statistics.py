@@ -31,6 +31,11 @@ def test_an_error_table_by_hand() -> None:
     assert table["mae_all"] == pytest.approx((3 + 1 + 10 + 20) / 4)
     assert table["constant_mae"] == pytest.approx(10)
     assert table["constant_mae_all"] == pytest.approx(12.5)
+    half = error_table(truth, value, value - 5, value + 5, np.full(4, 90.0), list("abcd"), np.array([1, 1, 0.5, 0]))
+    assert half["mae_all"] == pytest.approx((3 + 1 + (10 + 10) / 2 + 10) / 4)
+    assert half["windows_stated"] == pytest.approx(2.5 / 4)
+    peer = error_table(truth, value, np.full(4, NAN), np.full(4, NAN), truth, list("abcd"))
+    assert "coverage" not in peer
     assert error_table(truth, np.full(4, NAN), truth, truth, truth, list("abcd")) == {"n": 4, "stated": 0}
 
 
@@ -58,12 +63,14 @@ def test_a_stretch_that_is_right_in_every_window_has_no_error() -> None:
     for name, truth in known.items():
         assert said[name][0] == pytest.approx(truth, abs=1.0)
     refused = judge(case, model_that_states_all(), FakeBackend(p_wave=-5))["pr_ms"]
-    assert refused == (None, None, None, "no_p_wave")
+    assert refused == (None, None, None, "no_p_wave", 0.0)
 
 
 def test_tables_keep_data_sets_and_arithmetics_apart() -> None:
     def row(dataset: str, lead: str, arithmetic: str, value: float | None) -> Row:
-        return Row(dataset, "1", lead, 0, arithmetic, "hr_bpm", 60.0, 70.0, value, 50.0, 70.0, None)
+        return Row(
+            dataset, "1", lead, 0, arithmetic, "hr_bpm", 60.0, 70.0, value, 50.0, 70.0, None, float(value is not None)
+        )
 
     rows = [row("ludb", "i", "int8", 61.0), row("ludb", "ii", "int8", 63.0), row("qtdb", "x", "int8", None)]
     found = tables([*rows, row("ludb", "i", "float", 60.0)])

@@ -97,7 +97,7 @@ def test_a_cache_goes_on_from_where_it_was(tmp_path: Path, monkeypatch: pytest.M
     assert same(deepfake_windows(3, 6, cache=cache), more)
     torch.manual_seed(0)
     with pytest.raises(TypeError):
-        deepfake_windows(3, 4, cache=cache, net=Net(NetSpec(channels=(4, 6), blocks=(1, 1), rhythm_channels=8)))
+        deepfake_windows(3, 4, cache=cache, net=Net(NetSpec(channels=(4, 6), blocks=(1, 1), window_channels=8)))
 
 
 @pytest.mark.usefixtures("small_chunks")
@@ -124,7 +124,7 @@ def test_without_the_package_it_is_said_how_to_get_it(monkeypatch: pytest.Monkey
 
 def test_a_fold_may_draw_its_labels_with_its_own_net(generator: Generator) -> None:
     torch.manual_seed(0)
-    untrained = Delineator(Net(NetSpec(channels=(4, 6, 8), blocks=(1, 1, 1), rhythm_channels=8)))
+    untrained = Delineator(Net(NetSpec(channels=(4, 6, 8), blocks=(1, 1, 1), window_channels=8)))
     assert untrained.backend.name == "torch"
     window = deepfake_window(generator, untrained, 1, 0)
     assert window.known.mean() < 0.1, "an untrained net is sure of nothing"
