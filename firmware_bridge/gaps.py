@@ -105,7 +105,7 @@ class ByCounter(_Gaps):
             wraps = max(0, int((by_time - ahead) / self._wrap + 0.1))
             self.guessed = wraps > 0
             ahead += wraps * self._wrap
-        elif ahead == 0 and waited_s <= SILENCE_S and np.array_equal(frame.counts, last.counts):
+        elif ahead == 0 and np.array_equal(frame.counts, last.counts):
             self.statistics.duplicates += 1
             return None
         elif self._bits >= _NARROW_BITS and ahead > self._wrap // 2 and by_time < self._wrap // 4:
