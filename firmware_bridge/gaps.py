@@ -77,7 +77,11 @@ class BySilence(_Gaps):
 
 
 class ByCounter(_Gaps):
-    """A counter without time. Losses of a whole wrap of it show only where they were a silence, too."""
+    """A counter without time. Losses of more than a wrap of it show only where they were a silence, too.
+
+    A counter that goes on behind a silence is believed: that a link stalled and then delivered is likelier than that
+    exactly a wrap was lost.
+    """
 
     def __init__(self, statistics: ClockStatistics, bits: int) -> None:
         super().__init__(statistics)
@@ -96,7 +100,7 @@ class ByCounter(_Gaps):
             self._last, self._sample_arrival_s, self.guessed = frame, frame.arrival_s, True
             return self._gap((by_time - 1) * size, lost_link)
         ahead = (frame.sequence - last.sequence) % self._wrap
-        if waited_s > SILENCE_S:
+        if waited_s > SILENCE_S and ahead != 1:
             # No more than fit into the time; less, where what was sent meanwhile had piled up somewhere.
             wraps = max(0, int((by_time - ahead) / self._wrap + 0.1))
             self.guessed = wraps > 0

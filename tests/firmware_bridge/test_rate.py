@@ -153,6 +153,14 @@ def test_a_loss_of_more_than_a_wrap_is_told_by_the_silence() -> None:
     assert clock.statistics.lost_samples == 700
 
 
+def test_a_link_that_stalls_and_then_delivers_has_lost_nothing() -> None:
+    times = arrivals(250.0, 30.0, 0.016)
+    times[(times > 15.0) & (times < 16.6)] = 16.6  # longer than a wrap of the counter
+    clock, samples = clocked("cyton", frames("cyton", times))
+    assert [s.index for s in samples] == list(range(7500))
+    assert clock.statistics.lost_samples == 0
+
+
 def test_duplicates_and_late_frames_of_a_wide_enough_counter_are_dropped() -> None:
     given_frames = frames("cyton", arrivals(250.0, 12.0))
     given_frames.insert(2001, given_frames[2000])
