@@ -79,26 +79,34 @@ def contact_sheet(windows: Windows, path: Path, count: int = 24, seconds: float 
     plt.close(figure)
 
 
+_HEADS = {"masks": "#4477aa", "p_wave": "#cc3311", "rhythm": "#ddaa33", "findings": "#228833", "intervals": "#aa3377"}
+
+
 def learning_curves(folder: Path) -> None:
-    """A PNG of each stage's losses, a line a fold."""
+    """A PNG of each stage's losses, a line a fold: in training (thin) and on the patients set aside (thick)."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    heads = dict(zip(("masks", "p_wave", "rhythm"), _COLOURS, strict=True))
-    figure, axes = plt.subplots(1, 3, figsize=(14, 3.6), layout="constrained")
-    for ax, stage in zip(axes, ("pretrain", "regress", "transfer"), strict=True):
+    figure, axes = plt.subplots(2, 3, figsize=(14, 6.4), layout="constrained", height_ratios=(2, 1), sharex="col")
+    for column, stage in zip(axes.T, ("pretrain", "regress", "transfer"), strict=True):
         for log in sorted(folder.glob(f"**/{stage}.log.jsonl")):
             rows = [json.loads(line) for line in log.read_text().splitlines()]
-            for head, colour in heads.items():
-                values = [row.get(head, 0.0) for row in rows]
-                if any(values):
-                    ax.plot([row["epoch"] for row in rows], values, color=colour, lw=1, alpha=0.7)
-        ax.set(title=stage, xlabel="epoch", ylabel="training loss", yscale="log")
-        ax.grid(alpha=0.25, which="both")
-    for head, colour in heads.items():
-        axes[-1].plot([], [], color=colour, label=head)
-    axes[-1].legend(title="a line a fold", frameon=False)
-    figure.savefig(folder / "learning_curves.png", dpi=90)
+            epochs = [row["epoch"] for row in rows]
+            for head, colour in _HEADS.items():
+                ax = column[head == "intervals"]  # a log likelihood goes below zero: it has an axis of its own
+                for losses, width in ((rows, 0.7), ([row.get("validation", {}) for row in rows], 1.6)):
+                    if all(head in row for row in losses):
+                        ax.plot(epochs, [row[head] for row in losses], color=colour, lw=width, alpha=0.7)
+        column[0].set(title=stage, yscale="log")
+        column[1].set(xlabel="epoch")
+        for ax in column:
+            ax.grid(alpha=0.25, which="both")
+    axes[0, 0].set_ylabel("loss")
+    axes[1, 0].set_ylabel("loss of the intervals")
+    for head, colour in _HEADS.items():
+        axes[0, -1].plot([], [], color=colour, label=head)
+    axes[0, -1].legend(title="thin: training; thick: validation", frameon=False, fontsize=8)
+    figure.savefig(folder / "learning_curves.png", dpi=80)
     plt.close(figure)
