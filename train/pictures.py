@@ -95,7 +95,7 @@ def learning_curves(folder: Path) -> None:
             rows = [json.loads(line) for line in log.read_text().splitlines()]
             epochs = [row["epoch"] for row in rows]
             for head, colour in _HEADS.items():
-                ax = column[head == "intervals"]  # a log likelihood goes below zero: it has an axis of its own
+                ax = column[int(head == "intervals")]  # a log likelihood goes below zero: it has an axis of its own
                 for losses, width in ((rows, 0.7), ([row.get("validation", {}) for row in rows], 1.6)):
                     if all(head in row for row in losses):
                         ax.plot(epochs, [row[head] for row in losses], color=colour, lw=width, alpha=0.7)
