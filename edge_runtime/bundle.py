@@ -102,10 +102,14 @@ def _verified(path: Path, sha256: str) -> bytes:
     return content
 
 
-def identity(name: str, files: dict[str, dict[str, Any]]) -> str:
-    """`name@` and seven digits that change with any of its nets."""
-    joined = "".join(files[f]["sha256"] for f in sorted(files))
-    return f"{name}@{hashlib.sha256(joined.encode()).hexdigest()[:7]}"
+_DECIDES = ("conditioning", "targets", "thresholds", "quality", "record_rhythm", "findings", "max_bridged_ms")
+
+
+def identity(manifest: dict[str, Any]) -> str:
+    """`name@` and seven digits that change with any of its nets and with whatever else decides what is stated."""
+    nets = [manifest["files"][f]["sha256"] for f in sorted(manifest["files"])]
+    rest = json.dumps([manifest[key] for key in _DECIDES], sort_keys=True)
+    return f"{manifest['name']}@{hashlib.sha256(''.join([*nets, rest]).encode()).hexdigest()[:7]}"
 
 
 def _target(t: dict[str, Any]) -> Target:
@@ -176,7 +180,7 @@ def _model(m: dict[str, Any]) -> Model:
         if not holds:
             raise BundleError(f"{MANIFEST}: {what}; the bundle would lie, export it again")
     return Model(
-        id=identity(str(m["name"]), m["files"]),
+        id=identity(m),
         samples=samples,
         window_s=window_s,
         conditioning=conditioning,

@@ -150,3 +150,13 @@ def test_a_back_end_that_fails_is_said_and_the_next_one_used(bundle: Bundle, mon
         open_backend(bundle, "ai-edge-litert")
     with pytest.raises(UsageError, match="no back end 'gpu'"):
         open_backend(bundle, "gpu")
+
+
+def test_the_id_changes_with_whatever_decides_what_is_stated(copied: Path) -> None:
+    before = load_bundle(copied).model.id
+    change(copied, lambda m: m["targets"]["qt_ms"].update(blend=0.123))
+    blended = load_bundle(copied).model.id
+    change(copied, lambda m: m["thresholds"].update(quality=0.111))
+    assert len({before, blended, load_bundle(copied).model.id}) == 3
+    change(copied, lambda m: m.update(card="another"))
+    assert load_bundle(copied).model.id != before
