@@ -40,7 +40,8 @@ def _conv(tf: Any, module: nn.Conv2d, x: Any) -> Any:
         x = tf.pad(x, [[0, 0], [pad_h, pad_h], [pad_w, pad_w], [0, 0]])
     weight = module.weight.detach().numpy()
     if module.groups == 1:
-        y = tf.nn.conv2d(x, tf.constant(weight.transpose(2, 3, 1, 0)), list(module.stride), "VALID")
+        kernel = tf.constant(weight.transpose(2, 3, 1, 0))
+        y = tf.nn.conv2d(x, kernel, list(module.stride), "VALID", dilations=list(module.dilation))
     elif module.groups == module.in_channels == module.out_channels:
         kernel = tf.constant(weight.transpose(2, 3, 0, 1))
         y = tf.nn.depthwise_conv2d(x, kernel, [1, *module.stride, 1], "VALID")
@@ -57,7 +58,12 @@ def _functions(tf: Any) -> dict[Any, Callable[..., Any]]:
         return tf.compat.v1.image.resize_nearest_neighbor(x, size)
 
     def pool(function: Any) -> Callable[..., Any]:
-        return lambda x, kernel, *_, **__: function(x, list(kernel), list(kernel), "VALID")
+        def pooled(x: Any, kernel: Any, stride: Any = None, padding: Any = (0, 0), **_: Any) -> Any:
+            # The only padding in use is that of an odd kernel at stride 1, where TensorFlow's SAME is torch's.
+            same = padding not in (0, (0, 0))
+            return function(x, list(kernel), list(stride or kernel), "SAME" if same else "VALID")
+
+        return pooled
 
     def channels(x: Any, index: Any) -> Any:
         """x[:, a:b] of NCHW is [..., a:b] of NHWC."""

@@ -79,30 +79,29 @@ class Inception(nn.Module):
         width = channels // 4
         self.narrow = ConvNorm(channels, width, 1)
         lengths = (kernel // 2 | 1, kernel, 2 * kernel + 1)
-        self.branches = nn.ModuleList(conv(width, width, length) for length in lengths)
-        self.pooled = conv(channels, channels - 3 * width, 1)
-        self.norm = BatchNorm(channels)
+        self.branches = nn.ModuleList(ConvNorm(width, width, length, relu=False) for length in lengths)
+        self.pooled = ConvNorm(channels, channels - 3 * width, 1, relu=False)
 
     def forward(self, x: Tensor) -> Tensor:
         narrow = self.narrow(x)
-        pooled = self.pooled(F.max_pool2d(x, (1, 3), 1, (0, 1)))
-        return F.relu(x + self.norm(torch.cat([*(b(narrow) for b in self.branches), pooled], 1)))
+        pooled = self.pooled(F.max_pool2d(x, (1, 3), (1, 1), (0, 1)))
+        return F.relu(x + torch.cat([*(branch(narrow) for branch in self.branches), pooled], 1))
 
 
 class Dilated(nn.Module):
-    """A full convolution whose reach doubles from block to block, with a residual: a TCN that may look ahead (Bai
-    2018)."""
+    """A full convolution whose reach doubles from block to block, with a residual: a TCN that may look ahead
+    (Bai 2018)."""
 
     def __init__(self, channels: int, kernel: int, index: int) -> None:
         super().__init__()
         reach = 2**index
-        self.conv = nn.Conv2d(
+        wide = nn.Conv2d(
             channels, channels, (1, kernel), 1, (0, reach * (kernel // 2)), dilation=(1, reach), bias=False
         )
-        self.norm = BatchNorm(channels)
+        self.convolved = nn.Sequential(wide, BatchNorm(channels), nn.ReLU())
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + F.relu(self.norm(self.conv(x)))
+        return x + self.convolved(x)
 
 
 BLOCKS: dict[str, Callable[[int, int, int], nn.Module]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -18,9 +19,10 @@ from edge_runtime.errors import BundleError, LeadwireError
 from export.agreement import GATES, agreement, hold_to_gates
 from export.fold import folded
 from export.to_onnx import float_onnx
+from export.to_tflite import tflite
 from tests.conftest import need
 from tests.fakes import FakeBackend, ecg_of, model_that_states_all, regular_waves
-from train.nets import Net, NetSpec
+from train.nets import BLOCKS, Net, NetSpec
 from train.run import Run
 
 ROOT = Path(__file__).parent.parent.parent
@@ -78,6 +80,30 @@ def test_float_onnx_is_torch_within_1e_4(net: Net, tmp_path: Path) -> None:
     with torch.no_grad():
         for head, value in net(torch.from_numpy(x)).items():
             assert np.abs(out[head] - value.numpy()).max() < 1e-4
+
+
+@pytest.mark.parametrize("kind", BLOCKS)
+def test_every_kind_of_block_is_the_same_function_in_float_tflite(kind: str, tmp_path: Path) -> None:
+    from ai_edge_litert.interpreter import Interpreter
+
+    torch.manual_seed(2)
+    net = Net(dataclasses.replace(SMALL, kind=kind, channels=(8, 12, 16), blocks=(1, 2, 2))).eval()
+    for module in net.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.2)
+            module.running_var.uniform_(0.5, 2)
+    tflite(net, tmp_path / "f.tflite", 2500, None)
+    interpreter = Interpreter(str(tmp_path / "f.tflite"))
+    interpreter.allocate_tensors()
+    x = np.random.default_rng(0).normal(size=(1, 1, 2500, 1)).astype(np.float32)
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], x)
+    interpreter.invoke()
+    with torch.no_grad():
+        wanted = net(torch.from_numpy(x.reshape(1, 1, 1, 2500)))
+    found = {o["name"]: interpreter.get_tensor(o["index"]) for o in interpreter.get_output_details()}
+    assert set(found) == set(wanted)
+    for head, value in wanted.items():
+        assert np.abs(found[head].transpose(0, 3, 1, 2) - value.numpy()).max() < 1e-3, head
 
 
 @pytest.mark.timeout(300)
