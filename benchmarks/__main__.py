@@ -14,7 +14,7 @@ RESULTS = Path(__file__).parent / "results"
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("name", choices=("accuracy", "fiducials", "boards", "beats"))
+    parser.add_argument("name", choices=("accuracy", "fiducials", "boards", "beats", "peer"))
     parser.add_argument("--run", type=Path, default=Path("runs/default"), help="the run whose folds are judged")
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--readme", type=Path, default=Path("README.md"))
@@ -30,8 +30,7 @@ def main(arguments: list[str]) -> int:
 
         measure = import_module(f"benchmarks.{chosen.name}").measure
         result = measure(Run.open(chosen.run), chosen.results)
-    table = MARKDOWN[chosen.name](result)
-    print(table)
+    print(MARKDOWN[chosen.name](result) if chosen.name in MARKDOWN else result)
     if chosen.readme.exists():
         bring_up_to_date(chosen.readme, chosen.results, chosen.run.parent / "compare" / "rows.jsonl")
     return 0

@@ -24,6 +24,7 @@ import torch
 from tqdm import tqdm
 
 from benchmarks import classes, coverage, peer, worst
+from benchmarks.cases import all_cases
 from benchmarks.statistics import error_table
 from edge_runtime.analysis import analyse_window
 from edge_runtime.backends import Backend, open_backend
@@ -34,7 +35,7 @@ from export.bundle_writer import write_bundle
 from train import folds
 from train.augment import EM_TRAINING_SHARE, electrode_motion
 from train.datasets import ludb
-from train.datasets.truth import Case, ludb_cases, qtdb_cases
+from train.datasets.truth import Case
 from train.evaluate import TorchBackend, signal_to_noise, window_of, within_ec13
 from train.run import Run, commit
 
@@ -288,11 +289,6 @@ class Found:
             rows += getattr(other, name)
 
 
-def all_cases(run: Run) -> list[Case]:
-    data, few = cache_folder(), run.config.records_per_set
-    return ludb_cases(data / "ludb", most_records=few) + qtdb_cases(data / "qtdb", most_records=few)
-
-
 def judge_fold(job: tuple[Path, int]) -> Found:
     """Everything that is asked of one fold's nets; a process of its own can do it."""
     run, fold = Run.open(job[0]), job[1]
@@ -328,7 +324,7 @@ def measure(run: Run, results: Path) -> dict[str, Any]:
         for part in tqdm(pool.map(judge_fold, jobs), total=len(jobs), desc="folds"):
             found.add(part)
     results.mkdir(parents=True, exist_ok=True)
-    rows = [*found.rows, *peer_rows(found.rows, peer.neurokit_values(all_cases(run), results))]
+    rows = [*found.rows, *peer_rows(found.rows, peer.kept(results))]
     out: dict[str, Any] = {
         "what": "five folds by patient (cinc2017: by record); values of nets that never saw the patient",
         "run": run.config.name,

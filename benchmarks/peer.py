@@ -1,7 +1,7 @@
 """NeuroKit2's intervals of the very same windows: the neighbour that stands beside each of our errors.
 
-They do not depend on our net, so they are measured once, kept in `neurokit2.csv`, and measured again only where a
-window or the package's version is another.
+They do not depend on our net: `python -m benchmarks peer` measures them, `accuracy` takes what it left in
+`neurokit2.csv`.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from benchmarks.cases import all_cases
 from edge_runtime.bundle import MEASURED
 from train.datasets.truth import Case
 from train.deepfake_report import neurokit_measures
+from train.run import Run
 
 PEER = "neurokit2"
 Values = dict[tuple[str, str, str], dict[str, float | None]]  # data set, record, lead -> measure -> value
@@ -37,32 +39,29 @@ def _of_case(case: Case) -> dict[str, float | None]:
     return out
 
 
-def neurokit_values(cases: list[Case], results: Path) -> Values:
-    """By case; from `neurokit2.csv` where that is of these cases. Empty where the package is not installed."""
-    path, keys = results / f"{PEER}.csv", [(c.dataset, c.record, c.lead) for c in cases]
-    try:
-        version = metadata.version(PEER)
-    except metadata.PackageNotFoundError:
-        return {}
-    if path.exists():
-        kept = _read(path, version)
-        if set(keys) <= set(kept):
-            return {key: kept[key] for key in keys}
+def measure(run: Run, results: Path) -> dict[str, int]:
+    """Write `neurokit2.csv`; a process a core."""
+    cases = all_cases(run)
+    keys = [(c.dataset, c.record, c.lead) for c in cases]
     with ProcessPoolExecutor(len(os.sched_getaffinity(0)), multiprocessing.get_context("spawn")) as pool:
         found = list(tqdm(pool.map(_of_case, cases, chunksize=8), total=len(cases), desc=PEER, mininterval=5))
-    values = dict(zip(keys, found, strict=True))
-    with path.open("w", newline="") as file:
+    results.mkdir(parents=True, exist_ok=True)
+    with (results / f"{PEER}.csv").open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["version", "dataset", "record", "lead", *MEASURED])
-        for key, by in values.items():
-            writer.writerow([version, *key, *("" if by[name] is None else by[name] for name in MEASURED)])
-    return values
+        for key, by in zip(keys, found, strict=True):
+            values = ("" if by[name] is None else by[name] for name in MEASURED)
+            writer.writerow([metadata.version(PEER), *key, *values])
+    return {"cases": len(cases)}
 
 
-def _read(path: Path, version: str) -> Values:
+def kept(results: Path) -> Values:
+    """By case, what `neurokit2.csv` holds; empty where it was not measured yet."""
+    path = results / f"{PEER}.csv"
+    if not path.exists():
+        return {}
     with path.open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["version"] == version]
-    return {
-        (row["dataset"], row["record"], row["lead"]): {n: float(row[n]) if row[n] else None for n in MEASURED}
-        for row in rows
-    }
+        return {
+            (row["dataset"], row["record"], row["lead"]): {n: float(row[n]) if row[n] else None for n in MEASURED}
+            for row in csv.DictReader(file)
+        }
