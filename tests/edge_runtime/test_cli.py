@@ -103,7 +103,7 @@ def test_a_bad_record_does_not_stop_the_others(heart: Path, tmp_path: Path) -> N
     done = leadwire("analyse", tmp_path / "none", heart, "--summary", LEADWIRE_DATA=str(tmp_path))
     (row,) = reports_in(done.stdout)
     assert done.returncode == 4
-    assert (row["windows"], row["valid_windows"]) == (4, 4)
+    assert (row["windows"], row["valid_windows"]) == (6, 6)
     assert done.stderr.count("\n") == 1
 
 

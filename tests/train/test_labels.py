@@ -160,4 +160,4 @@ def test_training_hears_only_the_first_part_of_the_electrode_motion() -> None:
 def test_the_committed_calibration_is_of_all_folds() -> None:
     path = Path(__file__).parent.parent.parent / "runs" / "default" / "calibration.json"
     said = json.loads(path.read_text())
-    assert set(said["residuals_by_fold"]) == set(said["quality_without_fold"]) == {"0", "1", "2", "3", "4"}
+    assert set(said["residuals_by_fold"]) == set(said["without_fold"]) == {"0", "1", "2", "3", "4"}
