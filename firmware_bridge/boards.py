@@ -83,7 +83,14 @@ _NOMINAL = "gain nominal: mV depend on the amplifier in front of it"
 # at 40 Hz, its output around half of a 3.3 V supply. The ADC's reference decides the rest.
 _AD8232: dict[str, Any] = {"protocol": "ascii", "high_pass_hz": 0.5, "low_pass_hz": 40.0, "poles": (2, 2)}
 _AD8232_10_BIT = 3.3e12 / 1100 / 1024
-_AD8232_12_BIT = 3.3e12 / 1100 / 4096
+_AD8232_ESP32: dict[str, Any] = {
+    **_AD8232,
+    "baud": 115200,
+    "picovolts_per_count": 3.3e12 / 1100 / 4096,
+    "zero_count": 2048,
+    "bits": 12,
+    "lead_off": True,
+}
 
 # ADS1292R: 2.42 V reference, 24 bits cut to the upper 16. ProtoCentral's firmware writes 0x60 into CH2SET, which is a
 # gain of 12 (its comment says 6). The band: the converter's at 125 samples a second (0.262 of the rate), and the
@@ -161,38 +168,23 @@ _ROWS: tuple[dict[str, Any], ...] = (
         "note": "the same on a 5 V Arduino",
     },
     {
-        **_AD8232,
+        **_AD8232_ESP32,
         "name": "ad8232-esp32",
-        "baud": 115200,
         "sampling_rate_hz": 500.0,
-        "picovolts_per_count": _AD8232_12_BIT,
-        "zero_count": 2048,
-        "bits": 12,
-        "lead_off": True,
         "body": ascii.Columns(),
         "note": "the same on an ESP32, 12 bits; what it calls 500 Hz is measured",
     },
     {
-        **_AD8232,
+        **_AD8232_ESP32,
         "name": "ad8232-plotter",
-        "baud": 115200,
         "sampling_rate_hz": 500.0,
-        "picovolts_per_count": _AD8232_12_BIT,
-        "zero_count": 2048,
-        "bits": 12,
-        "lead_off": True,
         "body": ascii.Columns(fields=3),
         "note": "three values a line, with labels (ECG:512) or without; the first is the ECG",
     },
     {
-        **_AD8232,
+        **_AD8232_ESP32,
         "name": "ad8232-csv",
-        "baud": 115200,
         "sampling_rate_hz": 250.0,
-        "picovolts_per_count": _AD8232_12_BIT,
-        "zero_count": 2048,
-        "bits": 12,
-        "lead_off": True,
         "body": ascii.Columns(fields=4, time_ms=0, value=1, leads_off=2),
         "note": "timestamp_ms,raw,leads_off,bpm a line; time comes from the device",
     },

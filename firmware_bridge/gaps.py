@@ -52,9 +52,6 @@ class _Gaps:
         """The device began anew: neither its counter nor its clock goes on."""
         self._restarted, self._last = True, None
 
-    def before(self, frame: Frame, rate_hz: float, known: bool) -> int | None:
-        raise NotImplementedError
-
     def _waited_s(self, frame: Frame) -> float:
         return 0.0 if self._sample_arrival_s is None else frame.arrival_s - self._sample_arrival_s
 

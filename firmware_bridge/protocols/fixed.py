@@ -8,10 +8,12 @@ no loss of a hundred.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 from firmware_bridge.frames import Frame, FrameStatistics
 
 
-class FixedFrames:
+class FixedFrames(ABC):
     """A parser without its protocol: a subclass says what a frame looks like and what is in it."""
 
     length: int  # bytes of a frame
@@ -25,12 +27,13 @@ class FixedFrames:
         self._expected: int | None = None  # the next frame's counter; None while the stream is not understood
         self._good: int | None = None  # the counter behind the last good frame, whatever came since
 
+    @abstractmethod
     def counter(self, data: bytearray, at: int) -> int | None:
         """The counter of the frame that begins at `at`, or None where none can be. All of its bytes are there."""
-        raise NotImplementedError
 
+    @abstractmethod
     def decode(self, data: bytearray, at: int, arrival_s: float) -> Frame:
-        raise NotImplementedError
+        """The frame that begins at `at`."""
 
     def reset(self) -> None:
         """Forget a frame that was begun: the link was lost."""
