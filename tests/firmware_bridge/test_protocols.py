@@ -122,18 +122,20 @@ def test_a_million_random_bytes_leave_nothing_behind(board: Board) -> None:
 @settings(max_examples=25)
 @given(garbage=st.binary(min_size=1, max_size=40), place=st.integers(8, 40), seed=st.integers(0, 2**32))
 def test_garbage_between_frames_costs_none(board: Board, garbage: bytes, place: int, seed: int) -> None:
-    """Unless it begins or ends a frame itself; a number in it may be a number, and four bits of CRC may agree."""
+    """Unless it begins or ends a frame itself. A number in it may be a number, and where four bits of CRC and four of
+    counter happen to agree, what is as long as a frame is one."""
     counts = some_counts(board, 64 * board.samples_per_frame, seed)
     frames = stream(board, counts)
     text = board.protocol == "ascii"
     noise = garbage.replace(b"\n", b" ") + b"\n" if text else bytes(b & 0x3F | 0x20 for b in garbage)
     got = [f.counts.tolist() for f in fed(parser_of(board), b"".join([*frames[:place], noise, *frames[place:]]))]
     sent = [counts[i : i + board.samples_per_frame] for i in range(0, len(counts), board.samples_per_frame)]
-    assert len(got) - len(sent) <= int(text)
-    if len(got) == len(sent):
+    weak = board.protocol == "bitalino"
+    assert len(got) - len(sent) <= (1 if text else len(noise) // len(frames[0]) if weak else 0)
+    if len(got) == len(sent) and not weak:
         assert got == sent
     else:
-        assert len(got) > len(sent) or (board.protocol == "bitalino" and len(sent) - len(got) <= 2)
+        assert len(got) > len(sent) or (weak and len(sent) - len(got) <= 2)
 
 
 @counted
