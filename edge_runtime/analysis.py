@@ -11,7 +11,7 @@ from edge_runtime import quality
 from edge_runtime.backends import Backend, Heads
 from edge_runtime.bundle import Model
 from edge_runtime.conditioning import compand, condition
-from edge_runtime.delineation import Beat, P, Wave, beats_of
+from edge_runtime.delineation import Beat, P, Wave, beats_of, doubt_of, probability_of
 from edge_runtime.fiducials import Fiducials, fiducials_of
 from edge_runtime.intervals import heart_rate_bpm, measure
 from edge_runtime.quality import longest_run, runs_of
@@ -37,6 +37,7 @@ class Reading:
     filled_mv: NDArray[np.float64]
     conditioned_mv: NDArray[np.float32]
     heads: Heads
+    doubt: NDArray[np.float64]
     waves: list[Wave]
     beats: list[Beat]
     bridged_s: list[tuple[float, float]]
@@ -61,9 +62,11 @@ def read(samples_mv: NDArray[np.float64], rate: float, model: Model, backend: Ba
     padded[: len(conditioned)] = conditioned
     heads = backend(compand(padded, model.conditioning))
     end_s = len(filled) / rate
-    waves = [w for w in model.grid.read(heads["masks"]) if w.onset_s < end_s]
+    probability = probability_of(heads["masks"])
+    waves = [w for w in model.grid.waves(probability) if w.onset_s < end_s]
     beats = [b for b in beats_of(waves, conditioned, model.conditioning.sampling_rate_hz) if 0 <= b.r_peak_s <= end_s]
-    return Reading(filled, conditioned, heads, waves, beats, [(a / rate, b / rate) for a, b in gaps])
+    bridged_s = [(a / rate, b / rate) for a, b in gaps]
+    return Reading(filled, conditioned, heads, doubt_of(probability), waves, beats, bridged_s)
 
 
 def analyse_window(window: Window, model: Model, backend: Backend, fiducials: bool = False) -> Report:
@@ -90,7 +93,7 @@ def analyse_window(window: Window, model: Model, backend: Backend, fiducials: bo
         else quality.gate(reading.filled_mv, reading.conditioned_mv, window.sampling_rate_hz)
     )
     noisy = float(reading.heads["rhythm"][model.classes.index("noisy")])
-    values = quality.features(reading.heads["masks"], reading.beats, noisy, reading.conditioned_mv)
+    values = quality.features(reading.doubt, reading.beats, noisy, reading.conditioned_mv)
     good = 0.0 if why else quality.probability(values, model.quality)
     bpm = heart_rate_bpm(reading.beats)
     if why is None and bpm is not None and not quality.PLAUSIBLE_BPM[0] <= bpm <= quality.PLAUSIBLE_BPM[1]:
@@ -104,7 +107,7 @@ def analyse_window(window: Window, model: Model, backend: Backend, fiducials: bo
             kept = rhythm if rhythm.label == "noisy" else Rhythm(None, None, why, rhythm.distribution)
         peaks = tuple(window.start_s + b.r_peak_s for b in reading.beats) if why == "noise" else ()
         return replace(unmeasured(window, model, "poor_signal", why), rhythm=kept, quality=good, r_peaks_s=peaks)
-    p_waves = _sigmoid(float(reading.heads["p_wave"][0])) >= model.thresholds["p_wave"]
+    p_waves = float(probability_of(reading.heads["p_wave"][0])) >= model.thresholds["p_wave"]
     fibrillation = rhythm.label == "af"
     measures = measure(
         reading.beats,
@@ -113,7 +116,7 @@ def analyse_window(window: Window, model: Model, backend: Backend, fiducials: bo
         len(window.samples_mv) / window.sampling_rate_hz,
         reading.bridged_s,
         model.targets,
-        evidence_of(reading.heads),
+        evidence_of(reading.heads, reading.doubt),
         p_waves=p_waves,
         fibrillation=fibrillation,
     )
@@ -159,10 +162,6 @@ def _fiducials(reading: Reading, window: Window, model: Model, p_waves: bool) ->
     )
 
 
-def _sigmoid(z: float) -> float:
-    return float(1.0 / (1.0 + np.exp(-np.clip(z, -30, 30))))
-
-
 def rhythm_probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     """Softmax over the classes."""
     e = np.exp(logits.astype(np.float64) - float(logits.max()))
@@ -184,7 +183,7 @@ def findings_of(logits: NDArray[np.float32], model: Model) -> dict[str, Finding]
     """Probabilities of PTB-XL's superclasses, each by its own slope and offset on the net's logit. A research
     output."""
     return {
-        name: Finding(_sigmoid(slope * float(logit) + offset))
+        name: Finding(float(probability_of(slope * float(logit) + offset)))
         for logit, (name, (slope, offset)) in zip(logits, model.findings.items(), strict=True)
     }
 

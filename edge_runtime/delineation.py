@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 P, QRS, T = 0, 1, 2
 WAVES = ("P", "QRS", "T")
@@ -30,6 +30,16 @@ class Wave:
     onset_s: float
     offset_s: float
     confidence: float = 1.0
+
+
+def probability_of(logits: ArrayLike) -> NDArray[np.float32]:
+    """The logistic of whatever shape, its argument held to +-30."""
+    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(logits, -30, 30))))
+
+
+def doubt_of(probability: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(3,) of (3, length) mask probabilities: the mean of p (1 - p), 0 where every step is sure, a quarter at most."""
+    return np.asarray((probability * (1 - probability)).mean(axis=1, dtype=np.float64))
 
 
 @dataclass(frozen=True)
@@ -57,7 +67,10 @@ class MaskGrid:
 
     def read(self, logits: NDArray[np.float32]) -> list[Wave]:
         """The waves of (3, length) mask logits, by onset. A wave that is cut by the grid's edge is left out."""
-        probability = 1.0 / (1.0 + np.exp(-np.clip(logits, -30, 30)))
+        return self.waves(probability_of(logits))
+
+    def waves(self, probability: NDArray[np.float32]) -> list[Wave]:
+        """The same, of probabilities."""
         waves: list[Wave] = []
         for kind in (P, QRS, T):
             waves += self._runs(kind, probability[kind])

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.delineation import QRS, Beat
+from edge_runtime.delineation import QRS, Beat, probability_of
 
 FLAT_S = 2.0  # an ADC that repeats itself for this long measures nothing
 FLAT_MV = 0.005
@@ -62,11 +62,9 @@ def longest_run(mask: NDArray[np.bool_]) -> int:
 
 
 def features(
-    masks: NDArray[np.float32], beats: Sequence[Beat], noisy_logit: float, conditioned_mv: NDArray[np.float32]
+    doubt: NDArray[np.float64], beats: Sequence[Beat], noisy_logit: float, conditioned_mv: NDArray[np.float32]
 ) -> NDArray[np.float64]:
-    """(len(FEATURES),) of one window; masks: (3, length) logits."""
-    probability = 1.0 / (1.0 + np.exp(-np.clip(masks, -30, 30)))
-    doubt = (probability * (1 - probability)).mean(axis=1)
+    """(len(FEATURES),) of one window; doubt: (3,) of its masks, as `delineation.doubt_of` has it."""
     r = np.array([b.r_peak_s for b in beats])
     rr = np.diff(r)
     median = float(np.median(rr)) if len(rr) else 1.0
@@ -87,4 +85,4 @@ def features(
 def probability(values: NDArray[np.float64], model: Mapping[str, Sequence[float] | float]) -> float:
     """The fitted logistic: {"weights": one a feature, "bias": number}."""
     z = float(np.dot(values, np.asarray(model["weights"])) + float(model["bias"]))  # type: ignore[arg-type]
-    return float(1.0 / (1.0 + np.exp(-np.clip(z, -30, 30))))
+    return float(probability_of(z))

@@ -67,10 +67,10 @@ class Evidence:
     doubt: NDArray[np.float64]
 
 
-def evidence_of(heads: Mapping[str, NDArray[np.float32]]) -> Evidence:
-    p = 1.0 / (1.0 + np.exp(-np.clip(heads["masks"], -30, 30)))
+def evidence_of(heads: Mapping[str, NDArray[np.float32]], doubt: NDArray[np.float64]) -> Evidence:
+    """doubt: (3,) of the masks, as `delineation.doubt_of` has it."""
     direct, spread = (dict(zip(INTERVALS, map(float, heads[h]), strict=True)) for h in ("intervals", "spread"))
-    return Evidence(direct, spread, (p * (1 - p)).sum(axis=1, dtype=np.float64))
+    return Evidence(direct, spread, doubt * heads["masks"].shape[1])
 
 
 def features(

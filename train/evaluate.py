@@ -143,7 +143,7 @@ def quality_rows(cases: list[Case], backend: Backend, model: Model, rng: np.rand
                 mv = signal_to_noise(clean, _noise(rng, len(clean), rate, em), rate, float(decibel))
             reading = read(mv, rate, model, backend)
             noisy = float(reading.heads["rhythm"][RHYTHMS.index("noisy")])
-            values = quality.features(reading.heads["masks"], reading.beats, noisy, reading.conditioned_mv)
+            values = quality.features(reading.doubt, reading.beats, noisy, reading.conditioned_mv)
             right = within_ec13(heart_rate_bpm(reading.beats), truth)
             rows.append(QualityRow(tuple(values.tolist()), right, None if decibel is None else float(decibel)))
     return rows

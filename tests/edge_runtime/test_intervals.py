@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge_runtime.delineation import QRS, P, T, Wave, beats_of
+from edge_runtime.delineation import QRS, P, T, Wave, beats_of, doubt_of, probability_of
 from edge_runtime.intervals import dominant, measure
 from edge_runtime.ranges import evidence_of
 from edge_runtime.report import Value
@@ -15,7 +15,8 @@ MODEL = model_that_states_all()
 def measured(waves: list[Wave], x: np.ndarray | None = None, **more: object) -> dict[str, Value]:
     signal = (ecg_of(waves, 250) if x is None else x).astype(np.float32)
     options: dict = {"bridged_s": [], "p_waves": True, "fibrillation": False, **more}
-    evidence = evidence_of(FakeBackend(waves)(np.zeros(2500, np.float32)))
+    heads = FakeBackend(waves)(np.zeros(2500, np.float32))
+    evidence = evidence_of(heads, doubt_of(probability_of(heads["masks"])))
     return measure(beats_of(waves, signal, 250), signal, 250, 10.0, targets=MODEL.targets, evidence=evidence, **options)
 
 

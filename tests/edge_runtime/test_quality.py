@@ -5,7 +5,7 @@ import pytest
 
 from edge_runtime import quality
 from edge_runtime.conditioning import condition
-from edge_runtime.delineation import beats_of
+from edge_runtime.delineation import beats_of, doubt_of, probability_of
 from tests.conftest import need
 from tests.fakes import ecg_of, logits_of, regular_waves
 
@@ -54,13 +54,13 @@ def test_features_know_doubt_and_have_their_names() -> None:
     waves = regular_waves()
     x = condition(ECG, 250)
     sure, unsure = logits_of(waves), logits_of(waves) * 0.2
-    a = quality.features(sure, beats_of(waves, x, 250), -4.0, x)
-    b = quality.features(unsure.astype(np.float32), beats_of(waves, x, 250), 4.0, x)
+    a = quality.features(doubt_of(probability_of(sure)), beats_of(waves, x, 250), -4.0, x)
+    b = quality.features(doubt_of(probability_of(unsure.astype(np.float32))), beats_of(waves, x, 250), 4.0, x)
     at = quality.FEATURES.index
     assert a.shape == (len(quality.FEATURES),)
     assert b[at("qrs_doubt")] > a[at("qrs_doubt")]
     assert b[at("noisy_logit")] > a[at("noisy_logit")]
-    nothing = quality.features(np.full((3, 1280), -9, np.float32), [], 0.0, x)
+    nothing = quality.features(doubt_of(probability_of(np.full((3, 1280), -9, np.float32))), [], 0.0, x)
     assert np.isfinite(nothing).all()
 
 

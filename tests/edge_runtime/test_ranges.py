@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_runtime.delineation import QRS, P
+from edge_runtime.delineation import QRS, P, doubt_of, probability_of
 from edge_runtime.ranges import FEATURES, INTERVALS, MOST_BLENDED, Evidence, Target, evidence_of, features
 from tests.fakes import FakeBackend, regular_waves
 
 HEADS = FakeBackend(regular_waves())(np.zeros(2500, np.float32))
-EVIDENCE = evidence_of(HEADS)
+EVIDENCE = evidence_of(HEADS, doubt_of(probability_of(HEADS["masks"])))
 QT = Target(395.0, 45.0, 0.0, (1.0, 0.5, 0.5, 0.0, 0.0), -1.0, -2.0, 2.0)
 
 
@@ -34,7 +34,7 @@ def test_what_a_window_shows_widens_its_range() -> None:
 def test_doubt_is_that_of_the_waves_of_the_measure() -> None:
     doubtful = {**HEADS, "masks": HEADS["masks"].copy()}
     doubtful["masks"][P, 200:400] = 0.0
-    more = evidence_of(doubtful)
+    more = evidence_of(doubtful, doubt_of(probability_of(doubtful["masks"])))
     assert more.doubt[P] > EVIDENCE.doubt[P] + 40
     assert more.doubt[QRS] == EVIDENCE.doubt[QRS]
     at = FEATURES.index("doubt")

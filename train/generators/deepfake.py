@@ -27,7 +27,7 @@ from tqdm import tqdm
 from edge_runtime.analysis import analyse_window, read
 from edge_runtime.backends import Backend, open_backend
 from edge_runtime.bundle import Model, load_bundle
-from edge_runtime.delineation import Beat, MaskGrid, Wave
+from edge_runtime.delineation import Beat, MaskGrid, Wave, probability_of
 from edge_runtime.errors import UsageError
 from edge_runtime.report import Report
 from edge_runtime.windows import Window
@@ -131,7 +131,7 @@ def deepfake_window(generator: Generator, delineator: Delineator, seed: int, num
     mask = np.round(model.grid.draw(waves) * 255).astype(np.uint8)
     known = sure_of(reading.heads["masks"], waves, model.grid)
     with_p = [b.p is not None for b in reading.beats]
-    p_wave = p_label(float(_sigmoid(reading.heads["p_wave"])[0]), with_p)
+    p_wave = p_label(float(probability_of(reading.heads["p_wave"])[0]), with_p)
     return DeepfakeWindow(number, mv, report, waves, tuple(reading.beats), mask, known, p_wave)
 
 
@@ -142,7 +142,7 @@ def sure_of(logits: NDArray[np.float32], waves: Iterable[Wave], grid: MaskGrid) 
     steps around an onset or offset where both are so within SURE_WITHIN steps of it. A run that was too short to be
     a wave, a pause that was bridged, and a slow or half-hearted turn are unknown.
     """
-    probability = _sigmoid(logits)
+    probability = probability_of(logits)
     drawn = grid.draw(waves)
     known = ((drawn == 1) & (probability >= SURE)) | ((drawn == 0) & (probability <= 1 - SURE))
     for wave in waves:
@@ -161,10 +161,6 @@ def p_label(probability: float, beats_with_p: list[bool]) -> int:
     if probability >= SURE and 2 * sum(beats_with_p) > len(beats_with_p):
         return 1
     return 0 if probability <= 1 - SURE and not any(beats_with_p) else UNKNOWN
-
-
-def _sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(logits, -30, 30))), np.float32)
 
 
 @contextmanager
