@@ -7,10 +7,8 @@ annotation) and QTDB (channel 0, and the better of two channels); NeuroKit2 besi
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +25,7 @@ from edge_runtime.delineation import QRS, P, T
 from edge_runtime.library import cache_folder
 from edge_runtime.offline import FIDUCIALS_HOP_S, each_wave_once
 from edge_runtime.windows import windows_of
-from train import folds
+from train import folds, neurokit
 from train.datasets import ludb, qtdb
 from train.datasets.annotations import AnnotatedWave
 from train.datasets.truth import JUDGED_LUDB_LEADS
@@ -100,24 +98,11 @@ _PEER_POINTS = {P: "ECG_P_{}s", QRS: "ECG_R_{}s", T: "ECG_T_{}s"}
 
 
 def peer_waves(mv: NDArray[np.float64], rate: float) -> Found:
-    """NeuroKit2 as its documentation uses it: ecg_clean, ecg_peaks, ecg_delineate by wavelets.
-
-    Nothing where it fails.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import neurokit2
-
-        try:
-            clean = neurokit2.ecg_clean(mv, sampling_rate=round(rate))
-            _, peaks = neurokit2.ecg_peaks(clean, sampling_rate=round(rate))
-            _, points = neurokit2.ecg_delineate(clean, peaks["ECG_R_Peaks"], sampling_rate=round(rate), method="dwt")
-        except Exception:  # it raises whatever its arithmetic met
-            return ()
-    points["ECG_R_Peaks"] = peaks["ECG_R_Peaks"]
+    """NeuroKit2's; nothing where it fails."""
+    points = neurokit.delineated(mv, rate)
     found = []
     for kind, name in _PEER_POINTS.items():
-        columns = (np.asarray(points[name.format(point)], float) / rate for point in ("Onset", "Peak", "Offset"))
+        columns = (points.get(name.format(point), np.empty(0)) for point in ("Onset", "Peak", "Offset"))
         for onset, peak, offset in zip(*columns, strict=True):
             if np.isfinite(peak):
                 ends = (float(t) if np.isfinite(t) else None for t in (onset, offset))
@@ -147,14 +132,6 @@ def tables(outcomes: dict[str, list[Outcome]]) -> dict[str, Any]:
     }
 
 
-def peer_version() -> str | None:
-    """None where NeuroKit2 is not installed."""
-    try:
-        return metadata.version(PEER)
-    except metadata.PackageNotFoundError:
-        return None
-
-
 def measure(run: Run, results: Path) -> dict[str, Any]:
     """Run everything; write `fiducials.json` into `results`."""
     data, few = cache_folder(), run.config.records_per_set
@@ -178,7 +155,7 @@ def measure(run: Run, results: Path) -> dict[str, Any]:
             return our_waves(mv, rate, model, backend)
 
         judge(OURS, [s for s in stretches if s.fold == fold], ours, f"fold {fold}")
-    if peer_version():
+    if neurokit.version():
         found[PEER] = {}
         judge(PEER, stretches, peer_waves, PEER)
     else:
@@ -191,7 +168,7 @@ def measure(run: Run, results: Path) -> dict[str, Any]:
         "weights": {str(fold): run.digest(str(fold)) for fold in run.config.folds},
         "bundles": bundles,
         "tolerance_ms": 1e3 * TOLERANCE_S,
-        "peer_version": peer_version(),
+        "peer_version": neurokit.version(),
         "found": {name: tables(outcomes) for name, outcomes in found.items()},
     }
     results.mkdir(parents=True, exist_ok=True)

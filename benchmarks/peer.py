@@ -10,7 +10,6 @@ import csv
 import multiprocessing
 import os
 from concurrent.futures import ProcessPoolExecutor
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +17,8 @@ from tqdm import tqdm
 
 from benchmarks.cases import all_cases
 from edge_runtime.bundle import MEASURED
+from train import neurokit
 from train.datasets.truth import Case
-from train.deepfake_report import neurokit_measures
 from train.run import Run
 
 PEER = "neurokit2"
@@ -28,7 +27,7 @@ Values = dict[tuple[str, str, str], dict[str, float | None]]  # data set, record
 
 def _of_case(case: Case) -> dict[str, float | None]:
     """Over the case's windows as ours are: medians, and for the heart rate the mean RR's."""
-    windows = [neurokit_measures(mv, case.sampling_rate_hz) for mv in case.windows_mv]
+    windows = [neurokit.measures(mv, case.sampling_rate_hz) for mv in case.windows_mv]
     out: dict[str, float | None] = {}
     for name in MEASURED:
         stated = np.array([v for w in windows if (v := w[name]) is not None], np.float64)
@@ -51,7 +50,7 @@ def measure(run: Run, results: Path) -> dict[str, int]:
         writer.writerow(["version", "dataset", "record", "lead", *MEASURED])
         for key, by in zip(keys, found, strict=True):
             values = ("" if by[name] is None else by[name] for name in MEASURED)
-            writer.writerow([metadata.version(PEER), *key, *values])
+            writer.writerow([neurokit.version(), *key, *values])
     return {"cases": len(cases)}
 
 

@@ -22,13 +22,20 @@ def response(board: Board, frequency_hz: NDArray[np.float64]) -> NDArray[np.comp
 
     Butterworth of the board's `poles`, one or two, at `high_pass_hz` and at `low_pass_hz`.
     """
+    return band(frequency_hz, board.high_pass_hz, board.low_pass_hz, board.poles)
+
+
+def band(
+    frequency_hz: NDArray[np.float64], high_pass_hz: float | None, low_pass_hz: float | None, poles: tuple[int, int]
+) -> NDArray[np.complex128]:
+    """`response` of whatever filters."""
     gain = np.ones(len(frequency_hz), np.complex128)
-    if board.high_pass_hz is not None:
-        s = 1j * frequency_hz / board.high_pass_hz
-        gain *= s / (s + 1) if board.poles[0] == 1 else s**2 / (s**2 + np.sqrt(2) * s + 1)
-    if board.low_pass_hz is not None:
-        s = 1j * frequency_hz / board.low_pass_hz
-        gain *= 1 / (s + 1) if board.poles[1] == 1 else 1 / (s**2 + np.sqrt(2) * s + 1)
+    if high_pass_hz is not None:
+        s = 1j * frequency_hz / high_pass_hz
+        gain *= s / (s + 1) if poles[0] == 1 else s**2 / (s**2 + np.sqrt(2) * s + 1)
+    if low_pass_hz is not None:
+        s = 1j * frequency_hz / low_pass_hz
+        gain *= 1 / (s + 1) if poles[1] == 1 else 1 / (s**2 + np.sqrt(2) * s + 1)
     return gain
 
 

@@ -49,6 +49,8 @@ def main(arguments: list[str]) -> int:
     if chosen.verb == "compare":
         compare(chosen.config, chosen.runs, chosen.device, chosen.only)
         return 0
+    if chosen.verb in ("generate", "evaluate") and chosen.fold:
+        parser.error(f"--fold: {chosen.verb} is of the whole run")
     run = Run.create(load_config(chosen.config), chosen.runs)
     folds = chosen.fold or run.folds()
     if unknown := [f for f in folds if f not in run.folds()]:

@@ -8,6 +8,7 @@ a row of `rows.jsonl`, written when it is known: a run that was stopped goes on 
 
 from __future__ import annotations
 
+import copy
 import json
 import tomllib
 from collections.abc import Mapping
@@ -66,9 +67,10 @@ def load_plan(path: Path) -> Plan:
 
 
 def _changed(base: dict[str, Any], candidate: dict[str, Any], path: str) -> Config:
-    values = {k: dict(v) if isinstance(v, dict) else v for k, v in base.items()}
-    for table in ("net", "weights"):
-        values[table] |= candidate.get(table, {})
+    values = copy.deepcopy(base)
+    values["net"] |= candidate.get("net", {})
+    for stage in ("pretrain", "regress"):
+        values[stage]["weights"] |= candidate.get("weights", {})
     values["measures"] = candidate.get("measures", values["measures"])
     return config_from(values, path)
 
@@ -152,7 +154,7 @@ def compare(plan_path: Path, runs: Path, device: str = "auto", only: list[str] |
         made.stage("pretrain", device=device)
         made.stage("regress", str(plan.fold), device)
         net = made.load("regress", str(plan.fold))
-        weights = candidate.config.weights
+        weights = candidate.config.regress.weights
         row = {
             "candidate": candidate.name,
             "budget": budget,

@@ -11,7 +11,7 @@ from edge_runtime.errors import UsageError
 from edge_runtime.ranges import INTERVALS
 from train.nets import NetSpec
 
-SOURCES = ("synthetic", "ludb", "qtdb", "cinc2017", "ptbxl")
+SOURCES = ("synthetic", "deepfake", "ludb", "qtdb", "cinc2017", "ptbxl")
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,7 @@ class Mix:
     """Windows drawn from each source in one epoch."""
 
     synthetic: int = 0
+    deepfake: int = 0
     ludb: int = 0
     qtdb: int = 0
     cinc2017: int = 0
@@ -45,6 +46,8 @@ class Stage:
     noise: float = 0.5  # share of windows that get noise on top
     warp: float = 0.5  # share of windows that are shifted and stretched in time
     weight_decay: float = 0.01
+    weights: Weights = field(default_factory=Weights)
+    self_labels: bool = False  # what no hand has marked gets the masks of the net that the stage starts from
 
 
 @dataclass(frozen=True)
@@ -59,9 +62,9 @@ class Config:
     regress: Stage
     transfer: Stage
     net: NetSpec = field(default_factory=NetSpec)
-    weights: Weights = field(default_factory=Weights)
     measures: tuple[str, ...] = tuple(INTERVALS)  # that the direct head is asked for
     folds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    deepfake_windows: int = 0  # of deepfake-ecg, where a mix asks for it
     records_per_set: int = 0  # 0: all; a smoke run takes the first few
     bridging_windows: int = 600
     max_bridged_candidates_ms: tuple[float, ...] = (8, 16, 24, 32, 48, 64, 96)

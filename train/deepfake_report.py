@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import time
-import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib import metadata
@@ -16,14 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from edge_runtime.bundle import MEASURED
 from edge_runtime.delineation import WAVES
-from edge_runtime.errors import UsageError
-from edge_runtime.intervals import EDGE_S, MIN_BEATS
 from edge_runtime.library import cache_folder
+from train import neurokit
 from train.datasets.truth import ludb_cases
 from train.generate import write_wfdb
 from train.generators.deepfake import (
@@ -37,46 +34,12 @@ from train.generators.deepfake import (
     deepfake_window,
     one_thread,
 )
+from train.neurokit import Measures
 from train.pictures import contact_sheet
 from train.run import commit
 from train.windows import UNKNOWN, Collector
 
-Measures = dict[str, float | None]
 _IN_THE_SHEET = 24
-
-
-def neurokit_measures(samples_mv: NDArray[np.float64], rate: float) -> Measures:
-    """HR, bpm, and PR, QRS and QT, ms, by NeuroKit2's own cleaning, R peaks and wavelet delineation.
-
-    The medians are held to the product's rules: MIN_BEATS at least, wholly inside the window but for EDGE_S at each
-    end. None where there are fewer, or where NeuroKit2 raises. Raises UsageError where it is not installed.
-    """
-    try:
-        import neurokit2
-    except ImportError as error:
-        raise UsageError(f"NeuroKit2 cannot be used ({error}); pip install 'leadwire[train]'") from error
-    found: Measures = dict.fromkeys(MEASURED)
-    end_s = len(samples_mv) / rate - EDGE_S
-
-    def median(onset: str, offset: str) -> float | None:
-        first, last = (np.asarray(marks[name], float) / rate for name in (onset, offset))
-        spans = (last - first)[(first >= EDGE_S) & (last <= end_s)]  # NaN, where a mark is missing, is neither
-        return 1e3 * float(np.median(spans)) if len(spans) >= MIN_BEATS else None
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of what its pandas will do one day, several a window
-        try:
-            clean = neurokit2.ecg_clean(samples_mv, sampling_rate=rate)
-            r = np.asarray(neurokit2.ecg_peaks(clean, sampling_rate=rate)[1]["ECG_R_Peaks"])
-            if len(r) >= MIN_BEATS:
-                found["hr_bpm"] = 60.0 * rate * (len(r) - 1) / float(r[-1] - r[0])
-                marks = neurokit2.ecg_delineate(clean, r, sampling_rate=rate, method="dwt")[1]
-                found["pr_ms"] = median("ECG_P_Onsets", "ECG_R_Onsets")
-                found["qrs_ms"] = median("ECG_R_Onsets", "ECG_R_Offsets")
-                found["qt_ms"] = median("ECG_R_Onsets", "ECG_T_Offsets")
-        except (ValueError, IndexError, KeyError, TypeError, ZeroDivisionError):  # a flat line, and beats too odd
-            pass
-    return found
 
 
 def agreement(ours: Sequence[Measures], theirs: Sequence[Measures]) -> dict[str, dict[str, Any]]:
@@ -119,7 +82,7 @@ def _neurokit_on_ludb() -> dict[str, dict[str, Any]] | None:
     if not folder.exists():
         return None
     cases = ludb_cases(folder, leads=("i",))
-    theirs = [neurokit_measures(c.windows_mv[0], c.sampling_rate_hz) for c in tqdm(cases, desc="LUDB", mininterval=5)]
+    theirs = [neurokit.measures(c.windows_mv[0], c.sampling_rate_hz) for c in tqdm(cases, desc="LUDB", mininterval=5)]
     return agreement([c.truth for c in cases], theirs)
 
 
@@ -147,7 +110,7 @@ def generate_deepfake(seed: int, count: int, folder: Path) -> Mapping[str, Any]:
     `deepfake.json`, which is also returned. Raises UsageError where deepfake-ecg or NeuroKit2 is not installed.
     """
     generator, delineator = Generator(), Delineator()
-    neurokit_measures(np.zeros(0), RATE_HZ)  # what is missing is said before the work, not after it
+    neurokit.measures(np.zeros(0), RATE_HZ)  # what is missing is said before the work, not after it
     windows: list[DeepfakeWindow] = []
     refused: Counter[str] = Counter()
     theirs: list[Measures] = []
@@ -162,7 +125,7 @@ def generate_deepfake(seed: int, count: int, folder: Path) -> Mapping[str, Any]:
                 refused[window.refused] += 1
                 continue
             windows.append(window)
-            theirs.append(neurokit_measures(window.samples_mv, RATE_HZ))
+            theirs.append(neurokit.measures(window.samples_mv, RATE_HZ))
             comment = f"deepfake-ecg {seed}/{window.number}, fiducials by {delineator.model.id}"
             write_wfdb(window.samples_mv, window.waves, comment, f"deepfake{window.number:05d}", folder / "generated")
             if len(sheet.signals) < _IN_THE_SHEET:

@@ -38,6 +38,7 @@ from train.augment import EM_TRAINING_SHARE, electrode_motion
 from train.datasets.truth import Case, ludb_cases, qtdb_cases
 from train.generators import noise
 from train.generators.hearts import RATE_HZ, synthetic_window
+from train.logistic import newton
 from train.nets import Net
 from train.ranges import Residual, open_target, targets
 from train.records import RhythmRows, fit_findings, fit_rhythm, rhythm_rows
@@ -103,7 +104,7 @@ def residuals(cases: list[Case], backend: Backend, model: Model) -> Residuals:
     """Of each window of each case, by measure."""
     found: Residuals = {name: [] for name in MEASURED}
     for case in cases:
-        patient, where = folds.subject(case.dataset, case.record), f"{case.dataset}/{case.record}/{case.lead}"
+        patient = folds.subject(case.dataset, case.record)
         for mv, truth in zip(case.windows_mv, case.window_truth, strict=True):
             report = analyse_window(window_of(mv, case.sampling_rate_hz, case.lead), model, backend)
             for name in MEASURED:
@@ -111,7 +112,7 @@ def residuals(cases: list[Case], backend: Backend, model: Model) -> Residuals:
                 if value.evidence is not None and true is not None:
                     drawn, (centre, scale) = value.evidence.drawn, INTERVALS[name]
                     apart = centre + scale * value.evidence.direct - drawn
-                    found[name].append(Residual(patient, where, true - drawn, apart, value.evidence.features))
+                    found[name].append(Residual(patient, true - drawn, apart, value.evidence.features))
     return found
 
 
@@ -174,18 +175,11 @@ def _noise(
 
 
 def fit_logistic(x: NDArray[np.float64], y: NDArray[np.bool_], ridge: float = 1.0) -> dict[str, Any]:
-    """Weights and bias of P(y) by Newton's method, ridge on the standardised weights."""
+    """Weights and bias of P(y), ridge on the standardised weights."""
     mean, scale = x.mean(0), x.std(0) + 1e-9
     z = np.column_stack([(x - mean) / scale, np.ones(len(x))])
-    w = np.zeros(z.shape[1])
     penalty = np.diag([ridge] * (z.shape[1] - 1) + [1e-6])
-    for _ in range(50):
-        p = 1 / (1 + np.exp(-np.clip(z @ w, -30, 30)))
-        gradient = z.T @ (p - y) + penalty @ w
-        step = np.linalg.solve((z * (p * (1 - p))[:, None]).T @ z + penalty, gradient)
-        w -= step
-        if np.abs(step).max() < 1e-8:
-            break
+    w = newton(z, y.astype(np.float64), penalty, np.zeros(z.shape[1]))
     weights = w[:-1] / scale
     return {"features": list(quality.FEATURES), "weights": weights.tolist(), "bias": float(w[-1] - weights @ mean)}
 

@@ -128,7 +128,6 @@ class Task:
     validation: Mapping[str, Windows]
     bank: np.ndarray
     stage: Stage
-    weights: Weights
     measures: tuple[str, ...]
     seed: int
     device: str = "auto"
@@ -190,7 +189,7 @@ def train_stage(net: Net, task: Task, folder: Path, name: str) -> Net:
                 group["lr"] = stage.learning_rate * _schedule(step / steps)
             parts = parallel.whole(losses(net(to_input(batch.signal_mv)), batch, classes, asked))
             optimizer.zero_grad(set_to_none=True)
-            total(parts, task.weights).backward()
+            total(parts, stage.weights).backward()
             parallel.add_gradients(net)
             nn.utils.clip_grad_norm_(net.parameters(), 1.0)
             optimizer.step()
@@ -242,7 +241,7 @@ def validate(
             batch = _take(windows, np.arange(start, min(start + 64, len(windows)))).map(lambda x: x.to(where))
             _gather(sums, losses(net(to_input(batch.signal_mv)), batch, classes, asked))
     means = _means(sums)
-    return means, sum(w * means.get(name, 0.0) for name, w in vars(task.weights).items())
+    return means, sum(w * means.get(name, 0.0) for name, w in vars(task.stage.weights).items())
 
 
 def _schedule(done: float) -> float:

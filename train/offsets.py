@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from edge_runtime.delineation import QRS, P, T, Wave
+from edge_runtime.delineation import QRS, P, T
 from train.loop import to_input
 from train.nets import Net
 from train.windows import GRID, P_ON, QRS_OFF, QRS_ON, T_OFF, Windows
@@ -23,11 +23,6 @@ Array = NDArray[np.float64]
 
 _MATCH_S = 0.15
 _EDGES = {P_ON: (P, 0), QRS_ON: (QRS, 0), QRS_OFF: (QRS, 1), T_OFF: (T, 1)}
-
-
-def _waves(probability: NDArray[np.float32]) -> list[Wave]:
-    p = np.clip(probability, 1e-6, 1 - 1e-6)
-    return GRID.read(np.log(p / (1 - p)).astype(np.float32))
 
 
 @torch.no_grad()
@@ -41,7 +36,7 @@ def fit_offsets(net: Net, sets: Iterable[Windows], most: int = 400, seed: int = 
         for i in rng.choice(len(windows), min(most, len(windows)), replace=False):
             signal = torch.from_numpy(windows.signal_uv[i : i + 1].astype(np.float32) * 1e-3)
             seen = GRID.read(net(to_input(signal))["masks"][0, :, 0].numpy())
-            for truth in _waves(windows.mask[i].astype(np.float32) / 255):
+            for truth in GRID.waves(windows.mask[i].astype(np.float32) / 255):
                 same = [w for w in seen if w.kind == truth.kind]
                 if not same:
                     continue

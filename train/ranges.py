@@ -24,10 +24,9 @@ Array = NDArray[np.float64]
 @dataclass(frozen=True)
 class Residual:
     """truth - the masks' value of one window in its unit, the direct head's value less the masks', and what its range
-    may know. A case is a stretch of one lead."""
+    may know."""
 
     patient: str
-    case: str
     residual: float
     apart: float
     features: tuple[float, ...]
@@ -39,11 +38,11 @@ class Residual:
 
     def to_row(self) -> list[Any]:
         figures = (round(self.residual, 3), round(self.apart, 3), *(round(f, 4) for f in self.features))
-        return [self.patient, self.case, *figures]
+        return [self.patient, *figures]
 
     @classmethod
     def from_row(cls, row: Sequence[Any]) -> Residual:
-        return cls(str(row[0]), str(row[1]), float(row[2]), float(row[3]), tuple(float(f) for f in row[4:]))
+        return cls(str(row[0]), float(row[1]), float(row[2]), tuple(float(f) for f in row[3:]))
 
 
 def open_target(name: str) -> Target:

@@ -21,6 +21,7 @@ from edge_runtime.report import FINDINGS, RHYTHMS
 from edge_runtime.windows import windows_of
 from train import folds
 from train.datasets import cinc2017
+from train.logistic import newton
 from train.loop import to_input
 from train.run import Run
 from train.windows import Windows
@@ -107,16 +108,10 @@ def fit_findings(run: Run, fold: str) -> dict[str, tuple[float, float]]:
 
 
 def platt(logits: NDArray[np.float64], truth: NDArray[np.bool_]) -> tuple[float, float]:
-    """Slope and offset by Newton's method, with Platt's own targets, which keep it finite where the classes part."""
+    """Slope and offset with Platt's own targets, which keep them finite where the classes part."""
     positive, negative = int(truth.sum()), int((~truth).sum())
     if not positive or not negative:
         return 1.0, 0.0
     y = np.where(truth, (positive + 1) / (positive + 2), 1 / (negative + 2))
-    z, w = np.column_stack([logits, np.ones(len(logits))]), np.array([1.0, 0.0])
-    for _ in range(50):
-        p = 1 / (1 + np.exp(-np.clip(z @ w, -30, 30)))
-        step = np.linalg.solve((z * (p * (1 - p))[:, None]).T @ z + 1e-6 * np.eye(2), z.T @ (p - y))
-        w = w - step
-        if np.abs(step).max() < 1e-8:
-            break
+    w = newton(np.column_stack([logits, np.ones(len(logits))]), y, 1e-6 * np.eye(2), np.array([1.0, 0.0]))
     return float(w[0]), float(w[1])

@@ -25,9 +25,11 @@ from train.augment import noise_bank
 from train.config import Config, Stage, config_from
 from train.folds import FOLDS
 from train.generate import synthetic_windows
+from train.generators.deepfake import deepfake_windows
 from train.loop import Task, train_stage
 from train.nets import Net
 from train.offsets import fit_offsets, shifted
+from train.self_labels import self_labelled
 from train.windows import Windows, cinc2017_windows, ludb_windows, ptbxl_windows, qtdb_windows
 
 ALL = "all"
@@ -140,7 +142,8 @@ class Run:
         return found
 
     def _cached(self, name: str) -> Path:
-        return self.cache / f"{name}-{fingerprint()}.npz"
+        of = {"synthetic": self.config.seed, "held_out": f"{self.config.seed}-{self.config.synthetic_windows}"}
+        return self.cache / f"{name}-{of.get(name, self.config.records_per_set)}-{fingerprint()}.npz"
 
     # ---- data, each made once a process ------------------------------------------------------------------------------
 
@@ -154,6 +157,12 @@ class Run:
     def held_out(self) -> Windows:
         c = self.config
         return synthetic_windows(c.seed, c.held_out_windows, first=c.synthetic_windows, cache=self._cached("held_out"))
+
+    @cached_property
+    def deepfake(self) -> Windows:
+        """deepfake-ecg's, labelled by the default bundle's net. That net has seen every fold's patients, so what is
+        trained on these windows is out of fold but for what their labels carry over."""
+        return deepfake_windows(self.config.seed, self.config.deepfake_windows, self.cache / "deepfake.npz")
 
     @cached_property
     def real(self) -> dict[str, Windows]:
@@ -181,6 +190,8 @@ class Run:
         chosen = {}
         if stage.mix.synthetic:
             chosen["synthetic"] = self.synthetic if stage is self.config.pretrain else self._rehearsed(stage, fold)
+        if stage.mix.deepfake:
+            chosen["deepfake"] = self.deepfake
         for name in (n for n in _MAKERS if getattr(stage.mix, n)):
             windows = self._of_fold(name, fold)
             chosen[name] = windows.select(~windows.validates)
@@ -239,13 +250,14 @@ class Run:
             net = self.load("pretrain" if name == "regress" else "regress", fold)
         with parallel.first_alone():
             sources, validation, bank = self.sources(spec, fold), self.validation(spec, fold), self.noise
+        if spec.self_labels:
+            sources = {source: self_labelled(net, windows) for source, windows in sources.items()}
         seed = self.config.seed * 100 + (99 if fold == ALL else int(fold))
         task = Task(
             sources,
             validation,
             _with_real_noise(bank, sources),
             spec,
-            self.config.weights,
             self.config.measures,
             seed,
             device,

@@ -180,7 +180,9 @@ def qtdb_windows(folder: Path, most_records: int = 0, hop_s: float = 2.5) -> Win
             if len(inside) < 3:
                 continue
             masks = window_labels(GRID, record.waves, spans, start_s)
-            labels = Labels(masks, _annotated(inside, start_s), p_label(inside))
+            by_span = [[b for b in inside if low <= b.qrs.peak_s <= high] for low, high in spans]
+            neighbours = max(by_span, key=len)  # a rate is of beats that follow each other
+            labels = Labels(masks, _annotated(neighbours, start_s), p_label(inside))
             for channel, mv in enumerate(leads):
                 piece = mv[first : first + round(WINDOW_S * rate)]
                 if np.isfinite(piece).all():

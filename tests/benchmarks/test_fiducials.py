@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.fiducials import GROUPS, Stretch, our_waves, outcomes_of, peer_version, peer_waves, tables
+from benchmarks.fiducials import GROUPS, Stretch, our_waves, outcomes_of, peer_waves, tables
 from benchmarks.matching import better_of, matched, point_tables, score, wave_tables
 from benchmarks.report import fiducials_markdown
 from edge_runtime.delineation import QRS, P, T
 from tests.fakes import FakeBackend, ecg_of, model_that_states_all, regular_waves
+from train import neurokit
 from train.datasets.annotations import AnnotatedWave
 
 RESULTS = Path(__file__).parent.parent.parent / "benchmarks" / "results"
@@ -133,7 +134,7 @@ def test_a_net_that_sees_what_the_hand_saw_scores_full_marks_through_the_product
     assert set(tables({GROUPS[0]: [score([], [], [])]})) == {GROUPS[0], GROUPS[2]}
 
 
-@pytest.mark.skipif(peer_version() is None, reason="needs neurokit2: pip install -e '.[train]'")
+@pytest.mark.skipif(neurokit.version() is None, reason="needs neurokit2: pip install -e '.[train]'")
 def test_the_peer_is_read_as_it_means_its_points() -> None:
     """On hearts that no method can miss: R peaks on the sample, P and T near."""
     (outcome, _) = outcomes_of(stretch("ludb"), peer_waves).values()

@@ -22,7 +22,7 @@ def drawn(rng: np.random.Generator, patients: int, windows: int = 3) -> list[Res
         for _ in range(windows):
             spread = rng.normal()
             features = (spread, *rng.normal(size=4))
-            rows.append(Residual(f"p{p}", "c", rng.laplace(0, 8 * own * np.exp(0.7 * spread)), 0.0, features))
+            rows.append(Residual(f"p{p}", rng.laplace(0, 8 * own * np.exp(0.7 * spread)), 0.0, features))
     return rows
 
 
@@ -61,7 +61,7 @@ def test_the_blend_is_the_share_that_makes_the_error_least(rng: np.random.Genera
     rows = []
     for p in range(300):
         drawn, direct = rng.normal(0, 6), rng.normal(0, 6)  # errors of the two, as good as each other
-        rows.append(Residual(f"p{p}", "c", drawn, drawn - direct, (0.0,) * 5))
+        rows.append(Residual(f"p{p}", drawn, drawn - direct, (0.0,) * 5))
     assert blend_of("pr_ms", rows) == pytest.approx(0.5, abs=0.15)
     assert blend_of("pr_ms", [replace_apart(r) for r in rows]) == pytest.approx(0.0, abs=0.1)
     assert blend_of("pr_ms", rows[:5]) == 0.0

@@ -10,8 +10,9 @@ import torch
 from edge_runtime.delineation import QRS, MaskGrid, P, T, Wave
 from edge_runtime.errors import UsageError
 from edge_runtime.records import read_record
+from train import neurokit
 from train.datasets.annotations import read_waves
-from train.deepfake_report import agreement, generate_deepfake, neurokit_measures, population
+from train.deepfake_report import agreement, generate_deepfake, population
 from train.generators import deepfake
 from train.generators.deepfake import Delineator, Generator, deepfake_window, deepfake_windows, p_label, sure_of
 from train.generators.hearts import RATE_HZ, synthetic_window
@@ -188,11 +189,11 @@ def test_neurokit_gives_the_measures_of_a_heart_whose_rate_is_known() -> None:
     rates = []
     for heart in [h for h in hearts if h.rhythm == "sinus"][:8]:
         onsets = [w.onset_s for w in heart.waves if w.kind == QRS and 0 < w.onset_s < 9.9]
-        found = neurokit_measures(heart.samples_mv, RATE_HZ)["hr_bpm"]
+        found = neurokit.measures(heart.samples_mv, RATE_HZ)["hr_bpm"]
         rates.append((found or 0.0) * (onsets[-1] - onsets[0]) / (60 * (len(onsets) - 1)))
     assert np.median(rates) == pytest.approx(1.0, rel=0.05), "odd hearts may mislead it, most do not"
-    assert set(neurokit_measures(np.zeros(5000), RATE_HZ).values()) == {None}
-    assert set(neurokit_measures(np.zeros(0), RATE_HZ).values()) == {None}
+    assert set(neurokit.measures(np.zeros(5000), RATE_HZ).values()) == {None}
+    assert set(neurokit.measures(np.zeros(0), RATE_HZ).values()) == {None}
 
 
 def test_the_report_stands_beside_the_windows_that_it_is_of(

@@ -21,7 +21,7 @@ import torch
 
 from edge_runtime.ranges import INTERVALS
 from train import parallel
-from train.config import Mix, Stage, Weights
+from train.config import Mix, Stage
 from train.generate import _chunk
 from train.loop import Task, train_stage
 from train.nets import Net, NetSpec
@@ -32,7 +32,7 @@ torch.manual_seed(0)
 net = Net(NetSpec(channels=(4, 6, 8), blocks=(1, 1, 1), window_channels=8, dropout=0.0))
 windows = _chunk((3, 0, 32))
 stage = Stage(epochs=2, learning_rate=1e-3, mix=Mix(synthetic=32), batch=16)
-task = Task({"synthetic": windows}, {"synthetic": windows}, np.zeros((4, 2500), np.float32), stage, Weights(),
+task = Task({"synthetic": windows}, {"synthetic": windows}, np.zeros((4, 2500), np.float32), stage,
             tuple(INTERVALS), 5, "cpu")
 train_stage(net, task, Path(sys.argv[1]), "s")
 parallel.end()

@@ -13,9 +13,8 @@ from edge_runtime.delineation import QRS, P, T
 from edge_runtime.errors import UsageError
 from edge_runtime.ranges import INTERVALS
 from train import folds, loop
-from train import offsets as offsets_module
 from train.augment import Batch, augment
-from train.config import Config, Mix, Stage, Weights, config_from, load_config
+from train.config import Config, Mix, Stage, config_from, load_config
 from train.datasets.qtdb import MITDB_SUBJECTS
 from train.generate import synthetic_windows
 from train.loop import Task, batches, losses, to_input, train_stage
@@ -32,7 +31,7 @@ STAGE = Stage(epochs=3, learning_rate=5e-3, mix=Mix(synthetic=32), batch=16)
 
 def job(windows: Windows, bank: np.ndarray | None = None, stage: Stage = STAGE) -> Task:
     bank = np.zeros((4, 2500), np.float32) if bank is None else bank
-    return Task({"synthetic": windows}, {}, bank, stage, Weights(), tuple(INTERVALS), 5, "cpu")
+    return Task({"synthetic": windows}, {}, bank, stage, tuple(INTERVALS), 5, "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +181,7 @@ def test_offsets_move_both_edges_of_a_mask_and_its_beats(hearts: Windows) -> Non
     assert np.nanmax(np.abs(moved.beats[:, :, QRS_ON] - hearts.beats[:, :, QRS_ON] + 0.006)) < 1e-6
     found: dict[int, list[tuple[float, float]]] = {}
     for before, after in zip(hearts.mask, moved.mask, strict=True):
-        a, b = (offsets_module._waves(m.astype(np.float32) / 255) for m in (before, after))
+        a, b = (GRID.waves(m.astype(np.float32) / 255) for m in (before, after))
         for kind in (P, QRS, T):
             x, y = ([w for w in waves if w.kind == kind and 0.3 < w.onset_s < 9.5] for waves in (a, b))
             if len(x) == len(y):

@@ -48,8 +48,8 @@ class Heart:
 
 
 def heart(rng: np.random.Generator, bpm_low: float = 25.0, bpm_high: float = 200.0) -> Heart:
-    bpm = float(np.clip(rng.lognormal(np.log(74), 0.32), bpm_low, bpm_high))
-    if rng.random() < 0.15:
+    bpm = float(rng.lognormal(np.log(74), 0.32))
+    if rng.random() < 0.15 or not bpm_low <= bpm <= bpm_high:
         bpm = rng.uniform(bpm_low, bpm_high)
     rr = 60.0 / bpm
     pr = np.clip(rng.normal(0.160, 0.030), 0.08, 0.34)
