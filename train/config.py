@@ -47,7 +47,6 @@ class Stage:
     warp: float = 0.5  # share of windows that are shifted and stretched in time
     weight_decay: float = 0.01
     weights: Weights = field(default_factory=Weights)
-    self_labels: bool = False  # what no hand has marked gets the masks of the net that the stage starts from
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,6 @@ from train.generators.deepfake import deepfake_windows
 from train.loop import Task, train_stage
 from train.nets import Net
 from train.offsets import fit_offsets, shifted
-from train.self_labels import self_labelled
 from train.windows import Windows, cinc2017_windows, ludb_windows, ptbxl_windows, qtdb_windows
 
 ALL = "all"
@@ -250,8 +249,6 @@ class Run:
             net = self.load("pretrain" if name == "regress" else "regress", fold)
         with parallel.first_alone():
             sources, validation, bank = self.sources(spec, fold), self.validation(spec, fold), self.noise
-        if spec.self_labels:
-            sources = {source: self_labelled(net, windows) for source, windows in sources.items()}
         seed = self.config.seed * 100 + (99 if fold == ALL else int(fold))
         task = Task(
             sources,
