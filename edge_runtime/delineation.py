@@ -62,7 +62,7 @@ class MaskGrid:
             j = np.arange(first, last + 1)
             covered = np.minimum(high, j + 1) - np.maximum(low, j)
             row = mask[wave.kind]
-            row[first : last + 1] = np.maximum(row[first : last + 1], np.clip(covered, 0, 1))
+            row[first : last + 1] = np.maximum(row[first : last + 1], covered)
         return mask
 
     def read(self, logits: NDArray[np.float32]) -> list[Wave]:

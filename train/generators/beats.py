@@ -12,15 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from train.generators.conditions import Seen
+from train.generators.draws import held, one_of, sign
 
 TABLE = 257
 _U = np.linspace(0.0, 1.0, TABLE)
+_TURN_NUMBERS = (0.0, 1.0, 2.0, 3.0)
 Array = NDArray[np.float64]
 
 
 def bump(start: float = 0.0, end: float = 1.0, lean: float = 0.5, power: float = 2.0) -> Array:
     """A lobe on [start, end] that peaks at `lean` of the way: sin^power of a warped phase."""
-    u = np.clip((_U - start) / (end - start), 0.0, 1.0)
+    u = np.minimum(np.maximum((_U - start) / (end - start), 0.0), 1.0)
     phase = u ** (np.log(0.5) / np.log(min(max(lean, 0.15), 0.85)))
     return np.asarray(np.sin(np.pi * phase) ** power)
 
@@ -33,7 +35,7 @@ def skewed(rise: float, fall: float) -> Array:
 
 def p_table(rng: np.random.Generator) -> Array:
     """A P wave: plain, notched, peaked, biphasic or inverted; peak of about 1."""
-    kind = rng.choice(5, p=[0.56, 0.18, 0.09, 0.09, 0.08])
+    kind = one_of(rng, (0.56, 0.18, 0.09, 0.09, 0.08))
     power = rng.uniform(1.1, 2.2)
     if kind == 1:  # notched: two atria
         split = rng.uniform(0.52, 0.72)
@@ -53,8 +55,7 @@ def qrs_table(rng: np.random.Generator, seen: Seen) -> Array:
     """A QRS complex of the condition: its lobes with sizes, widths, overlaps and leans drawn around the typical."""
     condition = seen.condition
     complexes = condition.complexes[seen.lead]
-    weights = np.array([w for w, _ in complexes])
-    lobes = complexes[rng.choice(len(complexes), p=weights / weights.sum())][1]
+    lobes = complexes[one_of(rng, [w for w, _ in complexes])][1]
     sizes = np.array([size for size, _ in lobes]) * rng.lognormal(0, 0.3, len(lobes))
     widths = (np.sqrt(np.abs(sizes)) * rng.lognormal(0, 0.25, len(lobes)) + 0.12) * [width for _, width in lobes]
     edges = np.concatenate([[0.0], np.cumsum(widths) / widths.sum()])
@@ -82,7 +83,7 @@ def qrs_table(rng: np.random.Generator, seen: Seen) -> Array:
 
 def t_table(rng: np.random.Generator) -> Array:
     """A T wave: plain, skewed, tailed, notched, biphasic or peaked; first peak positive, of about 1."""
-    kind = rng.choice(5, p=[0.42, 0.32, 0.06, 0.11, 0.09])
+    kind = one_of(rng, (0.42, 0.32, 0.06, 0.11, 0.09))
     if kind == 1:  # a slow rise and a fast fall, or a long tail
         y = skewed(rng.uniform(1.4, 3.5), rng.uniform(1.0, 2.6))
     elif kind == 2:
@@ -126,21 +127,21 @@ def morphology(rng: np.random.Generator, seen: Seen) -> Morphology:
     main = np.sign(qrs[np.abs(qrs).argmax()])
     # A normal T follows the main deflection; the condition's sign says whether it does here.
     concordant = main if rng.random() < 0.88 else -main
-    t_mv = concordant * c.t[lead] * float(np.clip(rng.lognormal(np.log(0.22), 0.65), 0.02, 1.2))
+    t_mv = concordant * c.t[lead] * held(rng.lognormal(np.log(0.22), 0.65), 0.02, 1.2)
     st_spread = 0.03 if rng.random() < 0.75 else 0.12
-    spike = float(rng.uniform(0.2, 4.0) * rng.choice([-1, 1])) if c.spike and rng.random() < 0.8 else 0.0
+    spike = float(rng.uniform(0.2, 4.0) * sign(rng)) if c.spike and rng.random() < 0.8 else 0.0
     return Morphology(
         p=p_table(rng),
-        p_mv=float(np.clip(rng.lognormal(np.log(0.09), 0.55), 0.015, 0.4)),
-        p_s=float(np.clip(rng.normal(0.104, 0.019), 0.05, 0.17)),
+        p_mv=held(rng.lognormal(np.log(0.09), 0.55), 0.015, 0.4),
+        p_s=held(rng.normal(0.104, 0.019), 0.05, 0.17),
         qrs=qrs,
-        qrs_mv=float(np.clip(rng.lognormal(np.log(0.75 * c.qrs_gain), 0.5), 0.08, 5.0)),
-        qrs_s=float(np.clip(rng.normal(*c.qrs_s), 0.05, 0.20)),
+        qrs_mv=held(rng.lognormal(np.log(0.75 * c.qrs_gain), 0.5), 0.08, 5.0),
+        qrs_s=held(rng.normal(*c.qrs_s), 0.05, 0.20),
         t=t_table(rng),
         t_mv=t_mv,
         st_mv=float(c.st_mv[lead] * rng.lognormal(0, 0.4) + rng.normal(0, st_spread)),
         st_slope=float(rng.uniform(-0.5, 1.5)),
-        t_fraction=float(np.clip(rng.normal(0.62, 0.15), 0.30, 0.98)),
+        t_fraction=held(rng.normal(0.62, 0.15), 0.30, 0.98),
         u_mv=float(rng.uniform(0.01, 0.08) * np.sign(t_mv or 1.0)) if rng.random() < 0.15 else 0.0,
         u_after_s=float(rng.uniform(0.0, 0.04)),
         spike_mv=spike,
@@ -157,14 +158,21 @@ def add_table(x: Array, rate: float, onset_s: float, duration_s: float, table: A
     x[first : last + 1] += millivolts * np.interp(u, _U, table)
 
 
-def st_table(m: Morphology, qrs_share: float, t_start: float) -> Array:
-    """The ST level over [QRS onset, T offset]: rises late in the QRS, slopes to the T wave, is gone at its end."""
-    points = (0.55 * qrs_share, qrs_share, max(t_start, qrs_share + 0.02), 1.0)
-    levels = (0.0, 1.0, m.st_slope, 0.0)
-    segment = np.clip(np.searchsorted(points, _U, side="right") - 1, 0, 2)
-    left, right = np.array(points)[segment], np.array(points)[segment + 1]
-    w = np.clip((_U - left) / (right - left), 0.0, 1.0)
-    w = 0.5 - 0.5 * np.cos(np.pi * w)
-    table = np.array(levels)[segment] * (1 - w) + np.array(levels)[segment + 1] * w
-    table[points[0] > _U] = 0.0
-    return np.asarray(table)
+def add_st(
+    x: Array, rate: float, onset_s: float, duration_s: float, m: Morphology, qrs_share: float, t_start: float
+) -> None:
+    """Add the ST level over [QRS onset, T offset]: it rises late in the QRS, slopes to the T wave, is gone at its end.
+
+    qrs_share, t_start: where on that way the QRS ends and the T wave begins, 0 to 1.
+    """
+    first = max(0, int(np.ceil((onset_s + 0.55 * qrs_share * duration_s) * rate)))
+    last = min(len(x) - 1, int(np.floor((onset_s + duration_s) * rate)))
+    if last < first:
+        return
+    u = (np.arange(first, last + 1) / rate - onset_s) / duration_s
+    turns = (0.55 * qrs_share, qrs_share, max(t_start, qrs_share + 0.02), 1.0)
+    way = np.interp(u, turns, _TURN_NUMBERS)
+    turn = np.minimum(way.astype(np.intp), 2)
+    levels = np.array((0.0, m.st_mv, m.st_mv * m.st_slope, 0.0))
+    before, after = levels[turn], levels[turn + 1]
+    x[first : last + 1] += before + (after - before) * (0.5 - 0.5 * np.cos(np.pi * (way - turn)))

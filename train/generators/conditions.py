@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from train.generators.draws import one_of
+
 LEAD_I, LEAD_II, OTHER = (
     0,
     1,
@@ -138,8 +140,7 @@ CONDITIONS: tuple[Condition, ...] = (
     Condition("low_voltage", 0.03, qrs_gain=0.35),
     Condition("early_repolarisation", 0.01, st_mv=(0.07, 0.10, 0.12), t=(1.5, 1.5, 1.5), slur=0.5),
 )
-_WEIGHTS = np.array([c.weight for c in CONDITIONS])
-_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+_WEIGHTS = [c.weight for c in CONDITIONS]
 
 
 @dataclass(frozen=True)
@@ -152,4 +153,4 @@ class Seen:
 
 def draw(rng: np.random.Generator) -> Seen:
     """A condition by its weight, and the lead that sees it."""
-    return Seen(CONDITIONS[rng.choice(len(CONDITIONS), p=_WEIGHTS)], int(rng.choice(3, p=LEADS)))
+    return Seen(CONDITIONS[one_of(rng, _WEIGHTS)], one_of(rng, LEADS))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -10,8 +11,9 @@ from numpy.typing import NDArray
 
 from edge_runtime.delineation import QRS, P, T, Wave
 from train.generators import conditions, noise
-from train.generators.beats import TABLE, Morphology, add_table, morphology, st_table
+from train.generators.beats import TABLE, Morphology, add_st, add_table, morphology
 from train.generators.conditions import Seen
+from train.generators.draws import sign
 from train.generators.recorder import recorded
 from train.generators.rhythms import (
     PACED_VENTRICLE,
@@ -42,16 +44,21 @@ class SyntheticWindow:
     p_waves: bool
 
 
-def _foci(rng: np.random.Generator, seen: Seen) -> dict[int, Morphology]:
+_VENTRICLES = {VENTRICULAR: conditions.FROM_A_VENTRICLE, PACED_VENTRICLE: conditions.PACED}
+
+
+def _foci(rng: np.random.Generator, seen: Seen, beats: Iterable[Beat]) -> dict[int, Morphology]:
     """What each focus of one heart looks like in one lead: the atria share their ventricles' complex."""
-    base = morphology(rng, seen)
-    other = morphology(rng, seen)
-    return {
-        SUPRAVENTRICULAR: base,
-        PREMATURE_ATRIAL: replace(base, p=other.p, p_mv=other.p_mv, p_s=other.p_s),
-        VENTRICULAR: morphology(rng, replace(seen, condition=conditions.FROM_A_VENTRICLE)),
-        PACED_VENTRICLE: morphology(rng, replace(seen, condition=conditions.PACED)),
-    }
+    base, found = morphology(rng, seen), {}
+    for focus in sorted({beat.focus for beat in beats}):
+        if focus in _VENTRICLES:
+            found[focus] = morphology(rng, replace(seen, condition=_VENTRICLES[focus]))
+        elif focus == PREMATURE_ATRIAL:
+            other = morphology(rng, seen)
+            found[focus] = replace(base, p=other.p, p_mv=other.p_mv, p_s=other.p_s)
+        else:
+            found[focus] = base
+    return found
 
 
 def _draw_beat(
@@ -70,7 +77,7 @@ def _draw_beat(
         qt_s = min(max(beat.qt_s + 0.6 * max(0.0, m.qrs_s - 0.11), qrs_s + 0.12), 0.70) * rng.normal(1, 0.006)
         t_s = m.t_fraction * (qt_s - qrs_s)
         add_table(x, RATE_HZ, on, qrs_s, m.qrs, m.qrs_mv * breath * rng.normal(1, 0.02))
-        add_table(x, RATE_HZ, on, qt_s, st_table(m, qrs_s / qt_s, 1 - t_s / qt_s), m.st_mv)
+        add_st(x, RATE_HZ, on, qt_s, m, qrs_s / qt_s, 1 - t_s / qt_s)
         add_table(x, RATE_HZ, on + qt_s - t_s, t_s, m.t, m.t_mv * breath * rng.normal(1, 0.03))
         if m.u_mv:
             u = np.sin(np.linspace(0, np.pi, len(m.t))) ** 2
@@ -109,7 +116,7 @@ def _atrial_activity(rng: np.random.Generator, r: Rhythm, n: int) -> NDArray[np.
         phase = (t * r.atrial_hz + rng.random()) % 1.0
         rise = rng.uniform(0.55, 0.8)
         saw = np.where(phase < rise, phase / rise, (1 - phase) / (1 - rise)) - 0.5
-        x += r.flutter_mv * rng.choice([-1, 1]) * np.convolve(saw, np.ones(25) / 25, "same")
+        x += r.flutter_mv * sign(rng) * np.convolve(saw, np.ones(25) / 25, "same")
     return x
 
 
@@ -124,7 +131,7 @@ def synthetic_window(rng: np.random.Generator, seconds: float = 10.0) -> Synthet
             replace(b, p_onset_s=b.qrs_onset_s - pr_s) if b.p_onset_s is not None and b.qrs_onset_s is not None else b
             for b in beats
         )
-    foci = _foci(rng, seen)
+    foci = _foci(rng, seen, beats)
     x = _atrial_activity(rng, r, round(seconds * RATE_HZ))
     breath_hz, depth = rng.uniform(0.15, 0.4), rng.uniform(0, 0.12)
     waves: list[Wave] = []

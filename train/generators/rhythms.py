@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from train.generators.draws import held, one_of
+
 SUPRAVENTRICULAR, PREMATURE_ATRIAL, VENTRICULAR, PACED_VENTRICLE = 0, 1, 2, 3
 
 
@@ -44,7 +46,7 @@ class Heart:
 
     def qt_s(self, rr_s: float) -> float:
         """Follows the mean rate by Fridericia's cube root, bounded by the cycle itself."""
-        return float(np.clip(self.qtc_s * np.cbrt(rr_s), 0.22, min(0.66, 0.90 * rr_s + 0.02)))
+        return held(self.qtc_s * rr_s ** (1 / 3), 0.22, min(0.66, 0.90 * rr_s + 0.02))
 
 
 def heart(rng: np.random.Generator, bpm_low: float = 25.0, bpm_high: float = 200.0) -> Heart:
@@ -52,10 +54,10 @@ def heart(rng: np.random.Generator, bpm_low: float = 25.0, bpm_high: float = 200
     if rng.random() < 0.15 or not bpm_low <= bpm <= bpm_high:
         bpm = rng.uniform(bpm_low, bpm_high)
     rr = 60.0 / bpm
-    pr = np.clip(rng.normal(0.160, 0.030), 0.08, 0.34)
+    pr = held(rng.normal(0.160, 0.030), 0.08, 0.34)
     if rng.random() < 0.15:
         pr = rng.uniform(0.08, 0.34)
-    qtc = np.clip(rng.normal(0.408, 0.034), 0.30, 0.56)
+    qtc = held(rng.normal(0.408, 0.034), 0.30, 0.56)
     if rng.random() < 0.25:  # short and long QT, and what drugs, ions and scars make of it
         qtc = rng.uniform(0.32, 0.66)
     return Heart(
@@ -72,7 +74,7 @@ def _sinus_rr(rng: np.random.Generator, h: Heart, t: float) -> float:
 
 
 def _pr(rng: np.random.Generator, h: Heart) -> float:
-    return float(np.clip(h.pr_s + rng.normal(0, 0.003), 0.08, 0.35))
+    return held(h.pr_s + rng.normal(0, 0.003), 0.08, 0.35)
 
 
 def sinus(rng: np.random.Generator, span_s: float) -> Rhythm:
@@ -90,7 +92,7 @@ def ectopy(rng: np.random.Generator, span_s: float) -> Rhythm:
     share = 0.5 if rng.random() < 0.2 else rng.uniform(0.05, 0.35)
     ventricular = rng.random() < 0.6
     early = rng.uniform(0.52, 0.8)
-    ectopic_pr = float(np.clip(h.pr_s + rng.normal(0, 0.02), 0.09, 0.3))
+    ectopic_pr = held(h.pr_s + rng.normal(0, 0.02), 0.09, 0.3)
     t, beats, last_ectopic = -rng.uniform(0, h.rr_s), [], True
     while t < span_s:
         beats.append(Beat(t - _pr(rng, h), t, h.qt_s(h.rr_s)))
@@ -115,7 +117,7 @@ def fibrillation(rng: np.random.Generator, span_s: float) -> Rhythm:
     spread = rng.uniform(0.12, 0.28)
     t, beats = -rng.uniform(0, h.rr_s), []
     while t < span_s:
-        rr = float(np.clip(h.rr_s * rng.lognormal(0, spread), 0.28, 2.5))
+        rr = held(h.rr_s * rng.lognormal(0, spread), 0.28, 2.5)
         wide = rng.random() < 0.02
         beats.append(Beat(None, t, min(h.qt_s(h.rr_s), rr * 0.9), VENTRICULAR if wide else SUPRAVENTRICULAR))
         t += rr
@@ -124,11 +126,11 @@ def fibrillation(rng: np.random.Generator, span_s: float) -> Rhythm:
 
 def flutter(rng: np.random.Generator, span_s: float) -> Rhythm:
     atrial_hz = rng.uniform(3.8, 5.6)
-    blocks = rng.choice([2, 3, 4], p=[0.4, 0.2, 0.4]) if rng.random() < 0.7 else 0  # 0: varying
+    blocks = 2 + one_of(rng, (0.4, 0.2, 0.4)) if rng.random() < 0.7 else 0  # 0: varying
     h = heart(rng)
     t, beats = -rng.uniform(0, 0.5), []
     while t < span_s:
-        rr = (blocks or rng.choice([2, 3, 4])) / atrial_hz * rng.normal(1, 0.005)
+        rr = (blocks or 2 + one_of(rng, (1, 1, 1))) / atrial_hz * rng.normal(1, 0.005)
         beats.append(Beat(None, t, h.qt_s(rr)))
         t += rr
     return Rhythm("flutter", tuple(beats), False, flutter_mv=rng.uniform(0.05, 0.25), atrial_hz=atrial_hz)
@@ -253,5 +255,4 @@ RHYTHMS: tuple[tuple[float, Callable[[np.random.Generator, float], Rhythm]], ...
 
 def rhythm(rng: np.random.Generator, span_s: float) -> Rhythm:
     """A rhythm drawn by its weight."""
-    weights = np.array([w for w, _ in RHYTHMS])
-    return RHYTHMS[rng.choice(len(RHYTHMS), p=weights / weights.sum())][1](rng, span_s)
+    return RHYTHMS[one_of(rng, [w for w, _ in RHYTHMS])][1](rng, span_s)
