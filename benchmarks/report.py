@@ -297,11 +297,27 @@ def beats_markdown(result: dict[str, Any]) -> str:
     return table(["MIT-BIH", "class", "sensitivity", "precision"], rows)
 
 
+def microcontroller_markdown(result: dict[str, Any]) -> str:
+    """Size, instructions, and how far each core's outputs are from LiteRT's."""
+    rows = []
+    for name, core in result["cores"].items():
+        most = max(head["most_steps"] for head in core["against_reference"].values())
+        cells = ["", "", "", "", ""]
+        if "flash_bytes" in core:
+            cells = [f"{core[key] / 1e3:.1f}" for key in ("flash_bytes", "ram_bytes")]
+            cells += [str(core["stack_bytes"]), f"{core['instructions']['mean'] / 1e6:.1f}"]
+            cells += [f"{core['instructions_per_mac']:.2f}"]
+        rows.append([name, *cells, "bit for bit" if most == 0 else f"up to {most} steps off"])
+    head = ["core", "flash, kB", "RAM, kB", "stack, bytes", "million instructions", "a MAC", "LiteRT's reference"]
+    return table(head, rows)
+
+
 MARKDOWN = {
     "accuracy": accuracy_markdown,
     "fiducials": fiducials_markdown,
     "boards": boards_markdown,
     "beats": beats_markdown,
+    "microcontroller": microcontroller_markdown,
 }
 _IN_README = ("accuracy", "fiducials")
 
