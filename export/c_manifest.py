@@ -54,7 +54,7 @@ def _numbers(bundle: Bundle, graph: Graph, ram_bytes: int) -> Iterator[str]:
     yield _define("MASK_MARGIN", grid.margin)
     yield _define("MASK_RATE_HZ", _float(grid.sampling_rate_hz))
     yield _enum("WAVE", bundle.manifest["heads"]["masks"]["waves"])
-    yield "\n/* Probabilities from which a thing is said: that there are P waves, a rhythm, that the heart rate is right. */"
+    yield "\n/* Probabilities from which it is said that there are P waves, a rhythm, that the heart rate is right. */"
     for name, threshold in model.thresholds.items():
         yield _define(f"{name}_threshold".upper(), _float(threshold))
     yield "\n/* A head's value is (q - ZERO) * SCALE; below the numbers of its entries. */"
@@ -70,10 +70,10 @@ def _api(bundle: Bundle, graph: Graph) -> Iterator[str]:
     ranges = bundle.manifest["range_features"]
     quality = bundle.manifest["quality"]["features"]
     record = bundle.manifest["record_rhythm"]["features"]
-    yield f"""
+    yield """
 /* What the net says, int8. masks: step by step, each wave's logit; rhythm, p_wave, findings: logits; intervals: in
  * targets' scales from their centres; spread: the log of the scale of the intervals' error, in the same scales. */
-typedef struct {{"""
+typedef struct {"""
     yield from (f"    int8_t {name}[{tensor.size}];" for name, tensor in _heads(bundle, graph).items())
     yield f"""}} leadwire_net_heads;
 
@@ -84,7 +84,7 @@ typedef struct {{
     float centre, scale, blend, low, high, bias, weights[{len(ranges)}];
 }} leadwire_net_target;
 
-/* A logistic; of the quality (edge_runtime/quality.py), or of one rhythm of a whole record (edge_runtime/rhythms.py). */
+/* A logistic: of the quality (edge_runtime/quality.py), of one rhythm of a whole record (edge_runtime/rhythms.py). */
 typedef struct {{
     float bias, weights[{len(quality)}];
 }} leadwire_net_quality_logistic;
@@ -101,9 +101,9 @@ typedef struct {{
 extern const char *const leadwire_net_rhythms[{len(bundle.model.classes)}];
 extern const leadwire_net_target leadwire_net_targets[{len(bundle.model.targets)}];
 extern const leadwire_net_finding leadwire_net_findings[{len(bundle.model.findings)}];
-/* {", ".join(quality)} */
+{_comment(quality)}
 extern const leadwire_net_quality_logistic leadwire_net_quality;
-/* {", ".join(record)} */
+{_comment(record)}
 extern const leadwire_net_record_logistic leadwire_net_record_rhythm[{len(bundle.model.classes)}];
 
 /* A conditioned sample as the net takes it: companded and quantized, clipped at the range's ends. */
@@ -172,7 +172,11 @@ def _define(name: str, value: object, why: str = "") -> str:
 
 def _enum(kind: str, names: Sequence[str]) -> str:
     entries = ", ".join(f"{PREFIX}{kind}_{re.sub(r'[^A-Z0-9]', '_', name.upper())}" for name in names)
-    return "\n".join(textwrap.wrap(f"enum {{ {entries} }};", 116, subsequent_indent="    "))
+    return "\n".join(textwrap.wrap(f"enum {{{entries}}};", 116, subsequent_indent="    "))
+
+
+def _comment(names: Sequence[str]) -> str:
+    return "\n".join(textwrap.wrap(f"/* {', '.join(names)} */", 116, subsequent_indent=" * "))
 
 
 def _array(declared: str, rows: Iterable[str]) -> str:
