@@ -133,7 +133,17 @@ def run_on_core(core: Core, folder: Path, bundle: Bundle, windows_mv: NDArray[np
     _call([*compiler, "-c", folder / SOURCE, "-o", net], folder)
     _call([*compiler, "-nostdlib", "-nostartfiles", "-T", _FIRMWARE / "mps2.ld", net, _MAIN, "-o", image], folder)
     text, data, bss = (int(n) for n in _call(["arm-none-eabi-size", net], folder).splitlines()[1].split()[:3])
-    emulator = ["qemu-system-arm", "-M", core.machine, "-kernel", image, "-display", "none", "-monitor", "none"]
+    emulator: list[str | Path] = [
+        "qemu-system-arm",
+        "-M",
+        core.machine,
+        "-kernel",
+        image,
+        "-display",
+        "none",
+        "-monitor",
+        "none",
+    ]
     emulator += ["-serial", "none", "-icount", "shift=0,sleep=off", "-semihosting-config", "enable=on,target=native"]
     return Size(text + data, data + bss), _through(emulator, folder, bundle, windows_mv)
 
@@ -190,7 +200,7 @@ def measure(run: Run, results: Path) -> dict[str, Any]:
         folder = Path(scratch)
         written = write_c(bundle, folder)
         host = run_on_host(folder, bundle, windows)
-        judged = {"host": {"against_reference": differences(host, reference, heads)}}
+        judged: dict[str, dict[str, Any]] = {"host": {"against_reference": differences(host, reference, heads)}}
         for core in CORES:
             size, found = run_on_core(core, folder, bundle, windows)
             instructions = found["ticks"].astype(np.int64) * _TICK_INSTRUCTIONS

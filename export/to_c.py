@@ -71,7 +71,7 @@ def _source(bundle: Bundle, graph: Graph, arena: Arena) -> Iterator[str]:
     yield f"static int8_t arena[{arena.size}] ALIGNED LEADWIRE_NET_ARENA;"
     yield f"static int8_t patches[2][{_patch(graph)}] ALIGNED LEADWIRE_NET_ARENA;\n"
     yield _KERNELS.read_text()
-    calls = []
+    calls: list[str] = []
     for number, step in enumerate(graph.steps):
         yield from _constants(number, step)
         calls += _calls(number, step, graph, arena)
