@@ -265,7 +265,12 @@ def _inspect(chosen: argparse.Namespace) -> int:
     print(f"{bundle.model.id}  (format {m['format']})\n\n{m['card']}\n")
     for name, content in bundle.files.items():
         print(f"{name:14} {len(content):8} bytes  sha256 {m['files'][name]['sha256'][:16]}...")
-    made = m["provenance"]
+    spent, made = m["cost"], m["provenance"]
+    print(
+        f"{spent['macs'] / 1e6:.1f} M multiply-accumulates a window, {spent['parameters']} parameters (norms folded), "
+        f"{spent['peak_activation_bytes'] / 1e3:.0f} kB of int8 activations at once"
+    )
+    print("operations: " + ", ".join(f"{n} {kind}" for kind, n in spent["operations"].items()))
     trained = ", ".join(f"{stage} {commit}" for stage, commit in made["trained_at_commits"].items())
     print(f"commits: {trained}, export {made['exported_at_commit']}")
     print(f"bridges gaps up to {m['max_bridged_ms']:g} ms")

@@ -23,6 +23,7 @@ from edge_runtime.report import FINDINGS, RHYTHMS
 from edge_runtime.windows import WINDOW_S, Window
 from export.agreement import agreement, hold_to_gates
 from export.calibration import calibration_windows
+from export.cost import cost
 from export.to_onnx import float_onnx, int8_onnx
 from export.to_tflite import tflite
 from train.augment import electrode_motion
@@ -171,6 +172,7 @@ def _manifest(
         "max_bridged_ms": calibration["max_bridged_ms"],
         "bridging_harm_ms": calibration["bridging_harm_ms"],
         "files": files,
+        "cost": cost(net, SAMPLES),
         "quantization": "int8: per-channel weights, ranges from calibration windows; ONNX u8 activations (QDQ)",
         "runtime_minima": _RUNTIME_MINIMA,
         "provenance": {

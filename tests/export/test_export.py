@@ -13,12 +13,12 @@ import pytest
 import torch
 
 from edge_runtime.backends import open_backend
-from edge_runtime.bundle import MANIFEST, load_bundle
+from edge_runtime.bundle import MANIFEST, Bundle, load_bundle
 from edge_runtime.conditioning import compand, condition
 from edge_runtime.errors import BundleError, LeadwireError
 from export.agreement import GATES, agreement, hold_to_gates
 from export.fold import folded
-from export.to_onnx import float_onnx
+from export.to_onnx import float_onnx, int8_onnx, slim
 from export.to_tflite import tflite
 from tests.conftest import need
 from tests.fakes import FakeBackend, ecg_of, model_that_states_all, regular_waves
@@ -26,6 +26,7 @@ from train.nets import BLOCKS, Net, NetSpec
 from train.run import Run
 
 ROOT = Path(__file__).parent.parent.parent
+MOST_BYTES = 150_000  # of an int8 file
 SMALL = NetSpec(channels=(4, 6, 8), blocks=(1, 1, 1), window_channels=8)
 
 
@@ -80,6 +81,27 @@ def test_float_onnx_is_torch_within_1e_4(net: Net, tmp_path: Path) -> None:
     with torch.no_grad():
         for head, value in net(torch.from_numpy(x)).items():
             assert np.abs(out[head] - value.numpy()).max() < 1e-4
+
+
+def test_the_slim_graph_gives_the_same_bits_in_fewer(net: Net, tmp_path: Path) -> None:
+    import onnxruntime
+
+    windows = np.random.default_rng(0).normal(size=(8, 2500)).astype(np.float32)
+    float_onnx(net, tmp_path / "f.onnx", 2500)
+    content = (tmp_path / "f.onnx").read_bytes()
+    names = [o.name for o in onnxruntime.InferenceSession(content).get_outputs()]
+    x = {"window": windows[:1, None, None]}
+    before, after = (onnxruntime.InferenceSession(c).run(names, x) for c in (content, slim(content)))
+    assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+    int8_onnx(tmp_path / "f.onnx", tmp_path / "q.onnx", windows)
+    small = (tmp_path / "q.onnx").read_bytes()
+    assert len(slim(small)) == len(small), "it was written slim"
+    assert [o.name for o in onnxruntime.InferenceSession(small).get_outputs()] == names
+
+
+def test_the_default_bundles_files_are_within_their_limit(bundle: Bundle) -> None:
+    assert {name: len(content) for name, content in bundle.files.items() if len(content) > MOST_BYTES} == {}
+    assert bundle.manifest["provenance"]["parameters"] <= 100_000
 
 
 @pytest.mark.parametrize("kind", BLOCKS)
