@@ -37,6 +37,7 @@ from train.windows import GRID, SAMPLES
 
 P_WAVE_THRESHOLD, RHYTHM_THRESHOLD = 0.5, 0.5
 AGREEMENT_WINDOWS = 240
+FLOAT = {ONNX: "model.float.onnx", TFLITE: "model.float.tflite"}
 _RUNTIME_MINIMA = {"ai-edge-litert": "1.2", "tflite-runtime": "2.14", "onnxruntime": "1.17"}
 
 
@@ -66,8 +67,8 @@ def write_bundle(run: Run, out: Path, fold: str = ALL, allow: bool = False, with
         int8_onnx(float_path, scratch / ONNX, windows)
         tflite(net, scratch / TFLITE, SAMPLES, windows)
         if with_float:
-            float_path.rename(scratch / "model.float.onnx")
-            tflite(net, scratch / "model.float.tflite", SAMPLES, None)
+            float_path.rename(scratch / FLOAT[ONNX])
+            tflite(net, scratch / FLOAT[TFLITE], SAMPLES, None)
         else:
             float_path.unlink()
         manifest = _manifest(run.config, run, net, fold, calibration, scratch)
