@@ -282,6 +282,8 @@ def _inspect(chosen: argparse.Namespace) -> int:
             f"{backend:14} against torch: "
             + ", ".join(f"{k} {v['mean_abs']:g}" for k, v in found.items() if v["mean_abs"] is not None)
         )
+    for form, found in m.get("proof", {}).items():
+        print(f"{form:22} out of fold, MAE: " + ", ".join(f"{k} {v['mae']:.2f}" for k, v in found.items()))
     for line in m["allowed"]:
         print(f"let through over its gate: {line}")
     return 0

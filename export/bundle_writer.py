@@ -21,7 +21,7 @@ from edge_runtime.errors import UsageError
 from edge_runtime.ranges import INTERVALS, Target
 from edge_runtime.report import FINDINGS, RHYTHMS
 from edge_runtime.windows import WINDOW_S, Window
-from export.agreement import agreement, hold_to_gates
+from export.agreement import agreement, lost, over_the_gates, refuse
 from export.calibration import calibration_windows
 from export.cost import cost
 from export.to_onnx import float_onnx, int8_onnx
@@ -37,6 +37,8 @@ from train.windows import GRID, SAMPLES
 
 P_WAVE_THRESHOLD, RHYTHM_THRESHOLD = 0.5, 0.5
 AGREEMENT_WINDOWS = 240
+REFERENCE = "torch float"
+PROOF = "proof.json"
 FLOAT = {ONNX: "model.float.onnx", TFLITE: "model.float.tflite"}
 _RUNTIME_MINIMA = {"ai-edge-litert": "1.2", "tflite-runtime": "2.14", "onnxruntime": "1.17"}
 
@@ -74,7 +76,12 @@ def write_bundle(run: Run, out: Path, fold: str = ALL, allow: bool = False, with
         manifest = _manifest(run.config, run, net, fold, calibration, scratch)
         manifest |= {"agreement": {}, "allowed": [], "card": ""}  # known once the files have been run
         (scratch / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
-        manifest["agreement"], manifest["allowed"] = _agree(run, net, load_bundle(scratch), calibration, allow)
+        manifest["agreement"], over = _agree(run, net, load_bundle(scratch), calibration)
+        if fold == ALL:  # a fold's own net is what the proof is made of
+            manifest["proof"], more = _proven(run)
+            over += more
+        refuse(over, allow)
+        manifest["allowed"] = over
         manifest["card"] = card(manifest)
         (scratch / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
         load_bundle(scratch)
@@ -96,9 +103,7 @@ def _put(scratch: Path, out: Path) -> None:
         scratch.rename(out)
 
 
-def _agree(
-    run: Run, net: Net, bundle: Bundle, calibration: dict[str, Any], allow: bool
-) -> tuple[dict[str, Any], list[str]]:
+def _agree(run: Run, net: Net, bundle: Bundle, calibration: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Each back end that can be had against torch, on real windows (synthetic where none is at hand)."""
     rng = np.random.default_rng([run.config.seed, 11])
     real = [w for name, w in run.real.items()] or [run.synthetic]
@@ -111,8 +116,21 @@ def _agree(
     found, over = {}, []
     for name in ("ai-edge-litert", "tflite-runtime", "onnxruntime"):
         found[name] = agreement(TorchBackend(net), open_backend(bundle, name), model, chosen)
-        over += hold_to_gates(name, found[name], allow)
+        over += over_the_gates(name, found[name])
     return found, over
+
+
+def _proven(run: Run) -> tuple[dict[str, Any], list[str]]:
+    """What `export.proof` found of the folds' nets, by form, and what of it is over a gate."""
+    path = run.folder / PROOF
+    proof = json.loads(path.read_text()) if path.exists() else {}
+    if proof.get("weights") != {str(fold): run.digest(str(fold)) for fold in run.config.folds}:
+        return {}, [f"{path} is not there or of other weights; python -m export.proof {run.folder} makes it"]
+    said = {
+        form: {name: {k: round(row[k], 4) for k in ("mae", "mae_reference")} for name, row in by.items() if row["n"]}
+        for form, by in proof["forms"].items()
+    }
+    return said, lost(proof, REFERENCE)
 
 
 def _manifest(

@@ -31,14 +31,13 @@ from edge_runtime.conditioning import compand, condition
 from edge_runtime.errors import exit_with
 from edge_runtime.library import cache_folder
 from edge_runtime.report import RHYTHMS
-from export.bundle_writer import FLOAT, write_bundle
+from export.bundle_writer import FLOAT, PROOF, REFERENCE, write_bundle
 from train.datasets.truth import Case, ludb_cases, qtdb_cases
 from train.evaluate import TorchBackend, window_of
 from train.run import Run, commit
 from train.scores import f1_scores, roc
 from train.windows import Windows
 
-REFERENCE = "torch float"
 PTBXL_TEST_FOLD = 9
 BANDS: dict[str, tuple[str, float, float]] = {  # by what, from, to
     "all": ("rate_bpm", 0, 1e9),
@@ -237,7 +236,7 @@ def prove(run: Run) -> dict[str, Any]:
             for band, (by, low, high) in BANDS.items()
         },
     }
-    (run.folder / "proof.json").write_text(json.dumps(proof, indent=1) + "\n")
+    (run.folder / PROOF).write_text(json.dumps(proof, indent=1) + "\n")
     return proof
 
 
