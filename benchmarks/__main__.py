@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> int:
         result = measure(Run.open(chosen.run), chosen.results)
     print(MARKDOWN[chosen.name](result) if chosen.name in MARKDOWN else result)
     if chosen.readme.exists():
-        bring_up_to_date(chosen.readme, chosen.results, chosen.run.parent / "compare" / "rows.jsonl")
+        bring_up_to_date(chosen.readme, chosen.results, chosen.run)
     return 0
 
 

@@ -10,7 +10,12 @@ from typing import Any
 from edge_runtime.bundle import DEFAULT, load_bundle
 
 _UNITS = {"hr_bpm": ("HR", "bpm", 2), "pr_ms": ("PR", "ms", 1), "qrs_ms": ("QRS", "ms", 1), "qt_ms": ("QT", "ms", 1)}
-_TITLES = {"fiducials": "Fiducials", "boards": "Boards", "beats": "Beats (research; not in the bundle)"}
+_TITLES = {
+    "fiducials": "Fiducials",
+    "proof": "Float and int8",
+    "boards": "Boards",
+    "beats": "Beats (research; not in the bundle)",
+}
 _RESULTS = "../benchmarks/results"  # from docs/
 _WAYS = {"ours": "ours", "one_width": "one width for all", "constant": "the constant's"}
 
@@ -297,18 +302,67 @@ def beats_markdown(result: dict[str, Any]) -> str:
     return table(["MIT-BIH", "class", "sensitivity", "precision"], rows)
 
 
+def proof_markdown(proof: dict[str, Any]) -> str:
+    """Each form of the nets beside torch, and the int8 forms by rate and amplitude: MAE, torch's behind it where the
+    two differ in what is shown."""
+
+    def cells(by_measure: dict[str, Any]) -> list[str]:
+        out = []
+        for name, (_, _, digits) in _UNITS.items():
+            row = by_measure[name]
+            mae, own = (f"{row[k]:.{digits}f}" if row["n"] else "" for k in ("mae", "mae_reference"))
+            out.append(mae if mae == own else f"{mae} (torch {own})")
+        return out
+
+    def share(said: dict[str, float], form: str) -> str:
+        return f"{said[form]:.4f}" if form in said else ""
+
+    units = [f"{label}, {unit}" for label, unit, _ in _UNITS.values()]
+    whole = [
+        [
+            form,
+            *cells(by),
+            share(proof["rhythm_f1"], form),
+            share(proof["findings_auc"], form),
+            f"{proof['heads_apart_most'][form]:.1e}",
+        ]
+        for form, by in proof["forms"].items()
+    ]
+    bands = [
+        [band, form, str(by["qt_ms"]["n"]), *cells(by)]
+        for band, of_band in proof["bands"].items()
+        for form, by in of_band.items()
+    ]
+    return "\n\n".join(
+        [
+            "MAE over the windows where torch and the form both state a value; F1 of N, A and O from each record's "
+            "first window; macro AUC of PTB-XL's fold 9; the largest difference of any output, in its own unit.",
+            table(["form", *units, "F1", "AUC", "outputs apart"], whole),
+            table(["windows", "form", "n", *units], bands),
+        ]
+    )
+
+
 MARKDOWN = {
     "accuracy": accuracy_markdown,
     "fiducials": fiducials_markdown,
     "boards": boards_markdown,
     "beats": beats_markdown,
+    "proof": proof_markdown,
 }
 _IN_README = ("accuracy", "fiducials")
 
 
-def bring_up_to_date(readme: Path, results: Path, compared: Path) -> None:
-    """The README's tables and the model card, from every result file that is there."""
-    found = {n: json.loads(p.read_text()) for n in MARKDOWN if (p := results / f"{n}.json").exists()}
+def results_of(results: Path, run: Path) -> dict[str, Any]:
+    """By name, what of MARKDOWN was measured. The proof lies with the run, since the exporter reads it there."""
+    places = {name: results / f"{name}.json" for name in MARKDOWN} | {"proof": run / "proof.json"}
+    return {name: json.loads(path.read_text()) for name, path in places.items() if path.exists()}
+
+
+def bring_up_to_date(readme: Path, results: Path, run: Path) -> None:
+    """The README's tables and the model card, from every result file that is there, and what the run's folder holds."""
+    found = results_of(results, run)
+    compared = run.parent / "compare" / "rows.jsonl"
     for name in _IN_README:
         if name in found:
             put_between(readme, name, MARKDOWN[name](found[name]))

@@ -8,7 +8,15 @@ import pytest
 
 from benchmarks.accuracy import Row, group_tables, harmonic, judge, noise_table, tables
 from benchmarks.classes import RhythmRow, rhythm_tables
-from benchmarks.report import _TITLES, MARKDOWN, accuracy_markdown, card_markdown, compare_markdown, put_between
+from benchmarks.report import (
+    _TITLES,
+    MARKDOWN,
+    accuracy_markdown,
+    card_markdown,
+    compare_markdown,
+    put_between,
+    results_of,
+)
 from benchmarks.statistics import bootstrap_by_patient, error_table
 from edge_runtime.bundle import DEFAULT, MANIFEST
 from tests.fakes import FakeBackend, ecg_of, model_that_states_all, regular_waves
@@ -104,8 +112,8 @@ def test_the_readme_shows_the_committed_result() -> None:
 
 def test_the_model_card_is_that_of_the_committed_results() -> None:
     card = json.loads((DEFAULT / MANIFEST).read_text())["card"]
-    found = {n: json.loads(p.read_text()) for n in _TITLES if (p := RESULTS / f"{n}.json").exists()}
-    more = [(_TITLES[n], MARKDOWN[n](said)) for n, said in found.items()]
+    found = results_of(RESULTS, RESULTS.parent.parent / "runs" / "default")
+    more = [(title, MARKDOWN[n](found[n])) for n, title in _TITLES.items() if n in found]
     written = (RESULTS.parent.parent / "docs" / "model-card.md").read_text()
     assert written == card_markdown(committed(), card, more)
 
