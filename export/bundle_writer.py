@@ -103,15 +103,21 @@ def _put(scratch: Path, out: Path) -> None:
         scratch.rename(out)
 
 
-def _agree(run: Run, net: Net, bundle: Bundle, calibration: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Each back end that can be had against torch, on real windows (synthetic where none is at hand)."""
+def agreement_windows(run: Run) -> list[Window]:
+    """Real windows, all data sets alike; synthetic where none is at hand."""
     rng = np.random.default_rng([run.config.seed, 11])
-    real = [w for name, w in run.real.items()] or [run.synthetic]
+    real = list(run.real.values()) or [run.synthetic]
     chosen = []
     for source in real:
         for i in rng.choice(len(source), min(len(source), AGREEMENT_WINDOWS // len(real)), replace=False):
             mv = source.signal_uv[i].astype(np.float64) * 1e-3
             chosen.append(Window(mv, CONDITIONING.sampling_rate_hz, 0.0, WINDOW_S, "I"))
+    return chosen
+
+
+def _agree(run: Run, net: Net, bundle: Bundle, calibration: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Each back end that can be had against torch."""
+    chosen = agreement_windows(run)
     model: Model = replace(uncalibrated(), targets=targets_of(calibration))  # every value, as it is stated
     found, over = {}, []
     for name in ("ai-edge-litert", "tflite-runtime", "onnxruntime"):

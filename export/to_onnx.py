@@ -47,8 +47,8 @@ def float_onnx(net: Net, path: Path, samples: int) -> None:
         )
 
 
-def int8_onnx(float_path: Path, path: Path, windows: NDArray[np.float32]) -> None:
-    """Quantize with the activations' ranges over (n, samples) companded windows."""
+def int8_onnx(float_path: Path, path: Path, windows: NDArray[np.float32], nodes: list[str] | None = None) -> None:
+    """Quantize with the activations' ranges over (n, samples) companded windows; all nodes, or those named."""
     from onnxruntime.quantization import (
         CalibrationDataReader,
         CalibrationMethod,
@@ -77,6 +77,7 @@ def int8_onnx(float_path: Path, path: Path, windows: NDArray[np.float32]) -> Non
                 str(path),
                 Reader(),
                 quant_format=QuantFormat.QDQ,
+                nodes_to_quantize=nodes,
                 per_channel=True,
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
