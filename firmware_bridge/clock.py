@@ -3,7 +3,7 @@
 The timeline counts samples from the first one that was received. It never goes backwards; what was lost leaves a jump
 of the index. A native stream says its rate. Every other board's is measured, on the device's clock where it tells the
 time and on ours where it does not; until it is known within 1 % its samples are held back, and then all of them come
-with the rate that was found.
+with the rate that was found. So are, for a moment, those behind a silence, until it is known whether it was a loss.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Clock:
     @property
     def measuring(self) -> bool:
         """Samples come, and are held back until it is known how fast."""
-        return bool(self._held)
+        return self._rate is None and bool(self._held)
 
     def link_opened(self) -> None:
         """The link is new: whoever is there must say again what it is, and what is missing was not lost on the wire."""
@@ -124,19 +124,30 @@ class Clock:
         gap = self._gaps.before(frame, self._rate or self._last_rate or claimed, self._rate is not None)
         if gap is None or not len(frame.counts):
             return []
+        decided = self._decided()
         gap = self._continue(frame, gap)
         self._held.append((self._end + gap, frame))
         self._end += gap + len(frame.counts)
         self._counted += gap + len(frame.counts)
         if self.meter.add(self._time_s(frame), self._counted) and not self._describes_itself:
             self._retime(self.meter.hz)
-        if self._rate is None:
+        if self._rate is None or self._gaps.undecided:
             if len(self._held) > _MOST_HELD:
                 self._drop_held(_MOST_HELD // 2)
-            return []
+            return decided
+        return decided + self._release(self._rate)
+
+    def _decided(self) -> list[_Placed]:
+        """What was held behind a silence moves to where it belongs; and goes, where another silence came after it."""
+        if self._gaps.found:
+            self._held = [(index + self._gaps.found, frame) for index, frame in self._held]
+            self._end += self._gaps.found
+        return self._release(self._rate) if self._gaps.guessed and self._rate is not None else []
+
+    def _release(self, rate_hz: float) -> list[_Placed]:
         ready, self._held = self._held, []
-        placed = [_Placed(index, held, self._rate, self._scale) for index, held in ready]
-        if self._fresh:
+        placed = [_Placed(index, frame, rate_hz, self._scale) for index, frame in ready]
+        if self._fresh and placed:
             self._fresh = False
             placed[0] = replace(placed[0], fresh=True)
         return placed
@@ -145,11 +156,13 @@ class Clock:
         """The gap before the frame; begins a new measurement where what comes does not go on from what was."""
         repaced = self._board.off_changes_pace and frame.lead_off != self._lead_was_off
         self._lead_was_off = frame.lead_off
-        if self._gaps.guessed or repaced:
-            self.meter.restart()
-            self._drop_held(len(self._held))
         if repaced:
+            self.meter.restart()
             self._rate = None
+        elif self._gaps.guessed:
+            self.meter.skip()
+        if repaced or (self._gaps.guessed and self._rate is None):
+            self._drop_held(len(self._held))
         return gap if self._last_rate is not None or self._held else 0  # nothing is before the timeline's beginning
 
     def _time_s(self, frame: Frame) -> float:
