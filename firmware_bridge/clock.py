@@ -18,14 +18,30 @@ from firmware_bridge.frames import Frame, Info, to_millivolts
 from firmware_bridge.gaps import ByCounter, ByDeviceTime, BySilence, ClockStatistics
 from firmware_bridge.rate import FASTEST_HZ, SLOWEST_HZ, WITHIN, RateMeter
 
+_DEVICE_US_PER_S = (1e3, 1e9)  # of ours: a simulated device may be played faster than life
+_DRIFT_POINT_S, _DRIFT_LONGEST_S = 1.0, 600.0
 _MOST_HELD = 20_000  # frames whose rate is not known yet; the oldest go first
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What a count means. bits: of a count, None where nobody says. count_range: at its ends the converter may have
+    been overdriven.
+    """
+
+    picovolts_per_count: float = 1000.0
+    zero_count: int = 0
+    lead: str = "ECG"
+    bits: int | None = None
+    count_range: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
 class Samples:
     """Neighbouring samples. `index`: place of the first on the timeline; a jump from the last end is a gap.
 
-    fresh: nothing before them belongs with them, since the device restarted or became another lead or rate.
+    fresh: nothing before them belongs with them, since the device restarted or became another lead or rate. scale: what
+    made millivolts of the device's counts.
     """
 
     index: int
@@ -36,14 +52,7 @@ class Samples:
     lead_off: bool = False
     clipped: bool = False
     fresh: bool = False
-
-
-@dataclass(frozen=True)
-class _Scale:
-    picovolts_per_count: float
-    zero_count: int
-    lead: str
-    count_range: tuple[int, int] | None  # at its ends the converter may have been overdriven
+    scale: Scale = Scale()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +60,7 @@ class _Placed:
     index: int
     frame: Frame
     rate_hz: float
-    scale: _Scale
+    scale: Scale
     fresh: bool = False
 
 
@@ -62,6 +71,7 @@ class Clock:
         self.statistics = ClockStatistics()
         self.info: Info | None = None
         self.meter = RateMeter()
+        self._drift = RateMeter(*_DEVICE_US_PER_S, point_s=_DRIFT_POINT_S, longest_s=_DRIFT_LONGEST_S)
         self._board = board
         self._describes_itself = board.picovolts_per_count is None
         self._gaps: ByDeviceTime | ByCounter | BySilence
@@ -87,6 +97,11 @@ class Clock:
         return self._rate
 
     @property
+    def drift_ppm(self) -> float | None:
+        """How much faster the device's clock is than this machine's, where the device tells the time; from 20 s on."""
+        return None if self._drift.hz is None else self._drift.hz - 1e6
+
+    @property
     def measuring(self) -> bool:
         """Samples come, and are held back until it is known how fast."""
         return self._rate is None and bool(self._held)
@@ -96,6 +111,7 @@ class Clock:
         self._confirmed = not self._describes_itself
         self._gaps.link_opened()
         self.meter.restart()
+        self._drift.skip()
         self._drop_held(len(self._held))
 
     def feed(self, *frames: Frame) -> list[Samples]:
@@ -124,6 +140,10 @@ class Clock:
         gap = self._gaps.before(frame, self._rate or self._last_rate or claimed, self._rate is not None)
         if gap is None or not len(frame.counts):
             return []
+        if isinstance(self._gaps, ByDeviceTime):
+            if self._gaps.guessed:
+                self._drift.skip()
+            self._drift.add(frame.arrival_s, round(self._gaps.elapsed_s * 1e6))
         decided = self._decided()
         gap = self._continue(frame, gap)
         self._held.append((self._end + gap, frame))
@@ -186,7 +206,7 @@ class Clock:
         del self._held[:count]
 
     def _describe(self, info: Info) -> None:
-        if not SLOWEST_HZ <= info.sampling_rate_hz <= FASTEST_HZ:
+        if not SLOWEST_HZ <= info.sampling_rate_hz <= FASTEST_HZ or not info.picovolts_per_count:
             self.statistics.refused_info += 1
             return
         before = self.info
@@ -199,7 +219,7 @@ class Clock:
             self.meter.restart()
         self.info, self._confirmed = info, True
         self._rate = self._last_rate = info.sampling_rate_hz
-        self._scale = _Scale(info.picovolts_per_count, info.zero_count, info.lead or "ECG", None)
+        self._scale = Scale(info.picovolts_per_count, info.zero_count, info.lead or "ECG", info.bits)
 
 
 def _follows(before: _Placed, after: _Placed) -> bool:
@@ -230,12 +250,13 @@ def _samples_of(run: list[_Placed]) -> list[Samples]:
             first.frame.lead_off,
             clipped,
             first.fresh,
+            scale,
         )
     ]
 
 
-def _scale_of(board: Board) -> _Scale:
+def _scale_of(board: Board) -> Scale:
     """What the row says; nothing yet for a stream that describes itself."""
     if board.picovolts_per_count is None or board.zero_count is None:
-        return _Scale(1.0, 0, "ECG", None)
-    return _Scale(board.picovolts_per_count, board.zero_count, board.lead or "ECG", board.count_range)
+        return Scale()
+    return Scale(board.picovolts_per_count, board.zero_count, board.lead or "ECG", board.bits, board.count_range)

@@ -24,8 +24,8 @@ _BACK_S = 1.0  # a device's clock that goes back by more was started again
 
 @dataclass
 class ClockStatistics:
-    """lost_samples: missing while the link was up and the rate known. before_info: samples from before it was known what or how fast they
-    are, that are in no window. retimed: times that the rate turned out to be another.
+    """lost_samples: missing while the link was up and the rate known. before_info: samples from before it was known
+    what or how fast they are, that are in no window. retimed: times that the rate turned out to be another.
     """
 
     lost_frames: int = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import json
 import os
 import signal
@@ -174,6 +175,7 @@ def test_a_stopped_run_ends_cleanly(heart: Path, tmp_path: Path) -> None:
 BAD: list[tuple[int, str, list[str]]] = [
     (3, "no such port; is the device plugged in", ["run", "--port", "/dev/none"]),
     (3, "no serial port", ["run", "--port", "/etc/hostname"]),
+    (3, "no such port; is the device plugged in", ["doctor", "--port", "/dev/none"]),
     (2, "no board 'cray'; there are native", ["run", "--port", "/dev/none", "--board", "cray"]),
     (2, "no back end 'gpu'", ["run", "--port", "/dev/none", "--backend", "gpu"]),
     (2, "cannot be written", ["run", "--port", "/dev/none", "--out", "/none/x.jsonl"]),
@@ -251,25 +253,34 @@ def test_a_reader_that_has_had_enough_ends_the_run(heart: Path, tmp_path: Path) 
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody without permission")
-def test_a_port_without_permission_names_the_group(tmp_path: Path) -> None:
-    """As nobody, on a pty that only root may open."""
+@pytest.mark.parametrize("group", ["dialout", "plugdev"])
+def test_a_port_without_permission_names_its_group(group: str) -> None:
+    """As nobody, on a pty that only root and its group may open."""
     code = (
-        "import os\nos.setgid(65534); os.setuid(65534)\n"
+        "import os\nos.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
         "from firmware_bridge.link import Link, PortError\nfrom firmware_bridge.boards import BOARDS\n"
         "try:\n    Link(PORT, BOARDS['native']).open()\nexcept PortError as e:\n    print(e, e.exit_code)\n"
     )
     import firmware_bridge.link  # noqa: F401  compiled before privileges are dropped
 
     master, slave = os.openpty()
-    os.fchmod(slave, 0o600)
+    os.fchown(slave, 0, grp.getgrnam(group).gr_gid)
+    os.fchmod(slave, 0o660)
     program = (
         f"PORT = {os.ttyname(slave)!r}\nimport serial, numpy, firmware_bridge.link, firmware_bridge.boards\n{code}"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     os.close(master)
     os.close(slave)
-    assert "usermod -aG dialout" in done.stdout, done.stderr
+    assert f"no permission; join the group that owns it: sudo usermod -aG {group} $USER" in done.stdout, done.stderr
     assert done.stdout.strip().endswith("3")
+
+
+def test_a_udev_rule_is_printed_and_nothing_else() -> None:
+    done = leadwire("doctor", "--udev")
+    assert done.returncode == 0
+    assert 'GROUP:="dialout"' in done.stdout
+    assert done.stderr == ""
 
 
 def test_boards_and_inspect_say_what_there_is() -> None:
