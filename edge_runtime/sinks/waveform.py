@@ -52,7 +52,7 @@ class Waveform:
     def write(self, samples: Samples) -> None:
         scale, rate = samples.scale, samples.sampling_rate_hz
         counts = np.rint(samples.millivolts / (scale.picovolts_per_count * 1e-9)).astype(np.int64) + scale.zero_count
-        self._wide |= _needs_32_bits(scale) or bool(np.abs(counts).max(initial=0) > np.iinfo(np.int16).max)
+        self._wide |= _needs_32_bits(scale) or not np.array_equal(counts, counts.astype(np.int16))
         kind = _Kind(rate, samples.lead, scale, 32 if self._wide else 16)
         record = self._record
         if record is None or record.kind != kind or not 0 <= samples.index - record.end <= _LONGEST_GAP_S * rate:
