@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--board", default="native", help="what is on the port; `leadwire boards` lists them")
     run.add_argument("--out", default="-", help="JSON lines: a file to append to, or - for standard output (default)")
     run.add_argument(
-        "--record", type=Path, metavar="DIR", help="keep every byte and its arrival, for `leadwire replay`"
+        "--record", type=Path, metavar="DIR", help="keep every byte for `leadwire replay`, and a WFDB record"
     )
     run.add_argument("--picture", type=Path, metavar="PNG", help="draw the run when it ends")
     run.add_argument("--for", type=_SECONDS, dest="seconds", metavar="S", help="stop by itself after so many seconds")
@@ -132,7 +132,9 @@ def _parser() -> argparse.ArgumentParser:
     doctor = verbs.add_parser(
         "doctor", help="what this machine has and lacks: ports, permissions, versions, temperature"
     )
-    doctor.add_argument("--port", help="listen to it, and suggest which board is speaking")
+    one = doctor.add_mutually_exclusive_group()
+    one.add_argument("--port", help="listen to it, and suggest which board is speaking")
+    one.add_argument("--udev", action="store_true", help="print a rule: permission, a name that stays, latency")
     doctor.set_defaults(command=_doctor)
 
     inspect = verbs.add_parser("inspect", help="what a bundle is")
@@ -199,9 +201,12 @@ def _analyse(chosen: argparse.Namespace) -> int:
 
 
 def _replay(chosen: argparse.Namespace) -> int:
-    from edge_runtime.sinks.recorder import replay
+    from edge_runtime.sinks.recorder import recorded_by, replay
 
     model, backend = _model(chosen)
+    before = recorded_by(chosen.folder).get("bundle", model.id)
+    if before != model.id:
+        _tell(f"{chosen.folder} was recorded with {before}; these are the reports of {model.id}")
     for report in replay(chosen.folder, model, backend):
         print(report.to_json())
     return 0
@@ -251,7 +256,11 @@ def _boards(chosen: argparse.Namespace) -> int:
 
 def _doctor(chosen: argparse.Namespace) -> int:
     from edge_runtime.doctor import examine, listen
+    from firmware_bridge.ports import UDEV_RULES
 
+    if chosen.udev:
+        print(UDEV_RULES, end="")
+        return 0
     for line in listen(chosen.port) if chosen.port else examine():
         print(line, flush=True)
     return 0
