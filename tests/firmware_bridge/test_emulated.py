@@ -114,7 +114,7 @@ def test_it_stops_when_it_is_told(image: Path, tmp_path: Path) -> None:
         host = Listener(emulator)
         emulator.ask("cont")
         host.until(lambda: host.received() > 100)
-        with open(emulator.port, "wb", buffering=0) as port:
+        with Path(emulator.port).open("wb", buffering=0) as port:
             port.write(native.encode_command("stop") + 3 * native.encode_command("hello"))
         parser, frames = native.NativeParser(), []
         while [f.info is not None for f in frames[-3:]] != [True] * 3:  # it says what it is, and no sample in between

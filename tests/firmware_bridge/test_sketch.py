@@ -67,7 +67,7 @@ def distance_us(time_us: int, frame: Frame) -> int:
 
 
 def assert_even(samples: list[Frame], front_end: str) -> None:
-    """Frames follow each other at the pace. Where a chip keeps it, its phase is found once, and lies within a period."""
+    """Frames follow each other at the pace. Where a chip keeps it, its phase is found once, within a period."""
     off_pace = np.diff([f.device_time_us or 0 for f in samples]) % WRAP - 4 * PERIOD_US
     assert np.abs(off_pace).sum() <= (PERIOD_US if front_end == "MAX30003" else 0)
 
@@ -158,8 +158,9 @@ def test_the_host_places_every_sample(play: Play, front_end: str) -> None:
     told = play(front_end, begun((9.0, "end", 0)))
     receiver = Receiver(BOARDS["native"])
     got = receiver.feed(told.sent, 0.0)
-    assert np.array_equal(np.concatenate([s.index + np.arange(len(s.millivolts)) for s in got]), range(len(told.counts())))
-    assert vars(receiver.clock.statistics) == {k: 0 for k in vars(receiver.clock.statistics)}
+    places = np.concatenate([s.index + np.arange(len(s.millivolts)) for s in got])
+    assert np.array_equal(places, range(len(told.counts())))
+    assert vars(receiver.clock.statistics) == dict.fromkeys(vars(receiver.clock.statistics), 0)
 
 
 @each_front_end
