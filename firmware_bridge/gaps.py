@@ -127,7 +127,7 @@ class ByDeviceTime(_Gaps):
         self._time_us = 0  # device time, still wrapped, of the last samples
         self._size = 0  # how many those were
         self._took_us: float | None = None  # by the rate of their time, where that was known
-        self._frames_missing = False  # since then
+        self._frames_missing = 0  # since then
 
     def before(self, frame: Frame, rate_hz: float, known: bool) -> int | None:
         if not self._in_order(frame):
@@ -158,7 +158,7 @@ class ByDeviceTime(_Gaps):
                 self.statistics.restarts += 1
             else:
                 self.statistics.lost_frames += ahead - 1
-                self._frames_missing |= ahead > 1
+                self._frames_missing += ahead - 1
         self._last = frame
         return True
 
@@ -168,7 +168,7 @@ class ByDeviceTime(_Gaps):
             return 0
         waited_s = self._waited_s(frame)
         lost_link, self._link_was_lost = self._link_was_lost, False
-        frames_missing, self._frames_missing = self._frames_missing, False
+        frames_missing, self._frames_missing = self._frames_missing, 0
         step_us = float((frame.device_time_us or 0) - self._time_us) % _TIME_WRAP_US
         if step_us > _TIME_WRAP_US / 2 and waited_s * 1e6 < _TIME_WRAP_US / 2:
             step_us -= _TIME_WRAP_US  # a little early: rounding, or a rate that is not quite the stated one
@@ -189,9 +189,8 @@ class ByDeviceTime(_Gaps):
         missing = (step_us - took_us) * 1e-6 * rate_hz
         if not known:  # a claimed rate must not make gaps, or it would be measured as what it claims
             self.guessed = step_us * 1e-6 > SILENCE_S
-            frames_missing = False
             if not self.guessed:
-                return 0
+                return self._gap(frames_missing * self._size, lost_link)  # these need no rate: they are counted
         if missing < _JUMP_SAMPLES and not lost_link and not frames_missing:
             return 0
         return self._gap(missing, lost_link)

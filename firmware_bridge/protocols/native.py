@@ -112,8 +112,15 @@ class NativeEncoder:
     def __init__(self, board: Board | None = None) -> None:
         pass
 
-    def encode(self, sequence: int, device_time_us: int, counts: NDArray[np.int32], lead_off: bool = False) -> bytes:
-        return encode_samples(sequence, device_time_us, counts, LEAD_OFF if lead_off else 0)
+    def encode(
+        self,
+        sequence: int,
+        device_time_us: int,
+        counts: NDArray[np.int32],
+        lead_off: bool = False,
+        clipped: bool = False,
+    ) -> bytes:
+        return encode_samples(sequence, device_time_us, counts, LEAD_OFF * lead_off | CLIPPED * clipped)
 
 
 class NativeParser:
