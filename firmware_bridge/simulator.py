@@ -85,6 +85,11 @@ class Wearable:
         self._encoder = ENCODERS[self.board.protocol](self.board)
         self._sequence = 0
 
+    @property
+    def frames_made(self) -> int:
+        """Of any kind: what its counter would say, had it no end."""
+        return self._sequence
+
     def describe(self, device_s: float) -> bytes:
         """What it says of itself: an INFO frame of the native protocol, nothing elsewhere."""
         if self.info is None:

@@ -21,28 +21,31 @@ _DELIMITERS = {"native": b"\0", "ascii": b"\n"}
 
 @dataclass
 class Counts:
-    """Frames, and samples where the name says so. spoiled: whole, and joined to what was in front of them."""
+    """What a receiver has to count: frames that are good, or came twice or late; samples before it was known what they
+    are, and samples missing while the link was up."""
 
     good: int = 0
-    spoiled: int = 0
     duplicates: int = 0
     late: int = 0
     before_info: int = 0
-    received_samples: int = 0
     lost_samples: int = 0
-    unplugged_samples: int = 0
 
 
 class Books:
-    """Of a board with a counter that is wide enough; where there is none, `good` and `spoiled` alone mean anything."""
+    """fates: samples of the frames that came whole, by what became of them. spoiled: joined to what was in front.
+
+    Of a board without a counter only `good` means anything.
+    """
 
     def __init__(self, board: Board) -> None:
         self.counts = Counts()
+        self.fates = dict.fromkeys(("received", "spoiled", "late", "before_info"), 0)
         self._delimiter = _DELIMITERS.get(board.protocol)
         self._describes_itself = board.picovolts_per_count is None
         self._lines = board.protocol == "ascii"
         self._last: int | None = None  # number of the last frame in order
         self._end: int | None = None  # behind the last sample that was received
+        self._fate = ""  # of the last frame that came whole
         self._link_was_lost = False
         self.opened()
 
@@ -51,55 +54,52 @@ class Books:
         self._confirmed = not self._describes_itself
         self._link_was_lost = self._last is not None
 
-    def hear(self, piece: Piece) -> tuple[int, int] | None:
-        """First and number of the samples that have to come out of a receiver for this piece; None for none."""
+    def hear(self, piece: Piece) -> bool:
+        """Whether the samples of this piece have to come out of a receiver."""
         if not piece.data:
-            return None
+            return False
         at_start = self._at_start
         if self._delimiter is not None:
             self._at_start = piece.data.endswith(self._delimiter)
         if piece.number < 0 or piece.damaged:
-            return None
-        if not at_start:
-            self.counts.spoiled += 1
-            return None
-        self.counts.good += 1
-        if not self._in_order(piece):
-            return None
-        if not piece.samples:
-            return None
-        lost = 0 if self._end is None else piece.first - self._end
-        if self._link_was_lost:
-            self.counts.unplugged_samples += lost
-        else:
-            self.counts.lost_samples += lost
-        self._link_was_lost = False
-        self._end = piece.first + piece.samples
-        self.counts.received_samples += piece.samples
-        return piece.first, piece.samples
+            return False
+        fate = self._fate_of(piece) if at_start else "spoiled"
+        if piece.samples and not piece.copy:
+            self.fates[fate] += piece.samples
+            self._fate = fate
+        elif piece.samples and fate == "received":  # where the first of the two was not
+            self.fates[self._fate] -= piece.samples
+            self.fates[fate] += piece.samples
+        return piece.samples > 0 and fate == "received"
 
-    def _in_order(self, piece: Piece) -> bool:
+    def _fate_of(self, piece: Piece) -> str:
+        """Of a frame that stands by itself."""
+        counts = self.counts
+        counts.good += 1
         if self._describes_itself and not piece.samples:
             self._confirmed = True
         if not self._confirmed:
-            self.counts.before_info += piece.samples
-            return False
+            counts.before_info += piece.samples
+            return "before_info"
         if self._last is not None and not self._link_was_lost and piece.number <= self._last:
-            if piece.number == self._last:
-                self.counts.duplicates += 1
-            else:
-                self.counts.late += 1
-            return False
+            counts.duplicates += piece.number == self._last
+            counts.late += piece.number < self._last
+            return "late"
         self._last = piece.number
-        return True
+        if piece.samples:
+            if self._end is not None and not self._link_was_lost:
+                counts.lost_samples += piece.first - self._end
+            self._link_was_lost = False
+            self._end = piece.first + piece.samples
+        return "received"
 
 
 @dataclass(frozen=True)
 class Heard:
-    """One piece, what had to come out of it, and what did. flagged: frames' samples whose leads were off."""
+    """One piece, whether its samples had to come out, and what did; lead_off_samples: in frames that say so."""
 
     piece: Piece
-    wanted: tuple[int, int] | None
+    wanted: bool
     samples: list[Samples]
     lead_off_samples: int
 
