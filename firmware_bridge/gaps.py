@@ -16,6 +16,7 @@ _TIME_WRAP_US = 1 << 32
 _JUMP_SAMPLES = 1.5  # a step of the device's clock beyond this is a loss, even if no frame is missing
 SILENCE_S = 0.5  # between two frames: only the host's clock can tell how much is missing in it
 _NARROW_BITS = 8  # with fewer a frame that comes late cannot be told from a loss
+_CLAIMED_WITHIN = 4  # a board's rate is what its row claims within this factor
 _BACK_S = 1.0  # a device's clock that goes back by more was started again
 
 
@@ -189,8 +190,9 @@ class ByDeviceTime(_Gaps):
         missing = (step_us - took_us) * 1e-6 * rate_hz
         if not known:  # a claimed rate must not make gaps, or it would be measured as what it claims
             self.guessed = step_us * 1e-6 > SILENCE_S
+            counted = frames_missing * self._size  # needs no rate, but a damaged counter that no checksum tells of
             if not self.guessed:
-                return self._gap(frames_missing * self._size, lost_link)  # these need no rate: they are counted
+                return self._gap(counted if counted <= _CLAIMED_WITHIN * missing else 0, lost_link)
         if missing < _JUMP_SAMPLES and not lost_link and not frames_missing:
             return 0
         return self._gap(missing, lost_link)

@@ -1,9 +1,9 @@
 """How much of a recording still gives values when frames are lost, and what bridging the gaps costs.
 
-Each annotated window of LUDB (leads I and II) and QTDB (channel 0) is played by the native simulated device with a share
-of its frames dropped, and goes through receiver and default bundle. The default bundle has seen these patients: what is
-measured is the change from the same window without a loss, not its accuracy. The cost of bridging is how much farther
-from the annotator the stated values are, in ms, over windows that state both.
+Each annotated window of LUDB (leads I and II) and QTDB (channel 0) is played by the native simulated device with a
+share of its frames dropped, and goes through receiver and default bundle. The default bundle has seen these patients:
+what is measured is the change from the same window without a loss, not its accuracy. The cost of bridging is how much
+farther from the annotator the stated values are, in ms, over windows that state both.
 """
 
 from __future__ import annotations

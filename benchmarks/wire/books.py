@@ -33,6 +33,7 @@ class Counts:
 
 class Books:
     """fates: samples of the frames that came whole, by what became of them. spoiled: joined to what was in front.
+    gap_samples: missing between those that are received, for whatever reason.
 
     Of a board without a counter only `good` means anything.
     """
@@ -40,6 +41,7 @@ class Books:
     def __init__(self, board: Board) -> None:
         self.counts = Counts()
         self.fates = dict.fromkeys(("received", "spoiled", "late", "before_info"), 0)
+        self.gap_samples = 0
         self._delimiter = _DELIMITERS.get(board.protocol)
         self._describes_itself = board.picovolts_per_count is None
         self._lines = board.protocol == "ascii"
@@ -87,8 +89,9 @@ class Books:
             return "late"
         self._last = piece.number
         if piece.samples:
-            if self._end is not None and not self._link_was_lost:
-                counts.lost_samples += piece.first - self._end
+            gap = 0 if self._end is None else piece.first - self._end
+            self.gap_samples += gap
+            counts.lost_samples += 0 if self._link_was_lost else gap
             self._link_was_lost = False
             self._end = piece.first + piece.samples
         return "received"

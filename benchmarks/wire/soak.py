@@ -15,7 +15,6 @@ from random import Random
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.wire.books import Heard, Witness
 from benchmarks.wire.matrix import INFO

@@ -57,7 +57,7 @@ def _native(part: dict[str, Any]) -> list[str]:
     return [
         table(["damage", "tried", "accepted", "by chance, 2^-16"], rows),
         "",
-        f"Before COBS by enumeration, from one residual a bit; the real parser was asked about {beside['trials']:,} of them "
+        f"Before COBS by enumeration, from one residual a bit; the real parser was asked about {beside['trials']:,} "
         f"and disagreed {beside['accepted_against_it']} times. On the wire the real parser was asked about each.",
     ]
 
@@ -79,8 +79,8 @@ def _faults(part: dict[str, Any]) -> list[str]:
         deaf.append(f"{sum(w['good_frames'] for w in said)} good frames; {told} of {len(said)} say so")
     rows.append(["half the baud", "", *deaf])
     return [
-        "The ledger of the simulated device (and what follows from it by the protocol's rules) beside what parser and "
-        f"clock counted, each fault on its own for {part['seconds']:g} s. *exact*: the same on every board of the wire.",
+        "What parser and clock counted beside the ledger of the simulated device (and what follows from it by the "
+        f"protocol's rules), each fault on its own for {part['seconds']:g} s. *exact*: the same on each board of the wire.",
         "",
         table(["fault", "compared", *(f"{wire} ({len(by_wire[wire])})" for wire in wires)], rows),
         "",
@@ -117,10 +117,10 @@ def _availability(part: dict[str, Any]) -> list[str]:
             rows.append([name, f"{100 * float(loss):g} %", str(said["windows"]), str(said["bridged_windows"]), *cells])
     head = ["data", "frames lost", "windows", "with a bridged gap", *_UNITS.values()]
     return [
-        "The share of windows that state a value, and in brackets how much farther from the annotator it is than without "
-        f"a loss, where both are stated (at most {part['target_ms']:g} ms at 1 % is asked for). A recording is played by "
-        f"the native simulated device and read by bundle {part['bundle']}, which has seen these patients: the change is "
-        "what counts.",
+        "The share of windows that state a value, and in brackets how much farther from the annotator it is than "
+        f"without a loss, where both are stated (at most {part['target_ms']:g} ms at 1 % is asked for). A recording is "
+        f"played by the native simulated device and read by bundle {part['bundle']}, which has seen these patients: the "
+        "change is what counts.",
         "",
         table(head, rows),
     ]
@@ -128,21 +128,24 @@ def _availability(part: dict[str, Any]) -> list[str]:
 
 def _soak(part: dict[str, Any]) -> list[str]:
     samples = part["ledger"]["samples"]
-    rows = [[name.replace("_", " "), f"{n:,}", f"{100 * n / samples:.3f} %"] for name, n in part["fates_samples"].items()]
+    rows = [
+        [name.replace("_", " "), f"{n:,}", f"{100 * n / samples:.3f} %"] for name, n in part["fates_samples"].items()
+    ]
     rows.append(["**unaccounted**", f"**{part['unaccounted_samples']}**", ""])
     same = part["due"] == part["counted"]
     wraps, memory = part["wraps"], part["memory"]
     return [
-        f"{part['device_hours']:g} h of a native device's time with `{part['faults']}`: {part['ledger']['frames']:,} frames, "
-        f"{wraps['sequence']} wraps of the sequence and {wraps['device_time']} of the device's time, "
+        f"{part['device_hours']:g} h of a native device's time with `{part['faults']}`: "
+        f"{part['ledger']['frames']:,} frames, {wraps['sequence']} wraps of the sequence and {wraps['device_time']} of the "
+        "device's time, "
         f"{part['reports']:,} reports, in {part['cpu_s']:g} s of processor time. Resident memory grew by "
         f"{memory['grown_bytes'] / 1024:.0f} KiB after the first tenth.",
         "",
         table(["what became of a sample", "samples", "share"], rows),
         "",
-        f"Pieces of which something else came than had to: {part['wrong_pieces']}, of these damaged ones that passed the "
-        f"CRC: {part['forged_pieces']}. Good frames, duplicates, late frames, samples before an INFO and samples lost, as "
-        f"counted by parser and clock, {'are' if same else '**are not**'} exactly those of the ledger.",
+        f"Pieces of which something else came than had to: {part['wrong_pieces']}, of these damaged ones that passed "
+        f"the CRC: {part['forged_pieces']}. Good frames, duplicates, late frames, samples before an INFO and samples "
+        f"lost, as counted by parser and clock, {'are' if same else '**are not**'} exactly those of the ledger.",
     ]
 
 
