@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.markdown import table
+from benchmarks.wire.tables import markdown as wire_markdown
 from edge_runtime.bundle import DEFAULT, load_bundle
 
 _UNITS = {"hr_bpm": ("HR", "bpm", 2), "pr_ms": ("PR", "ms", 1), "qrs_ms": ("QRS", "ms", 1), "qt_ms": ("QT", "ms", 1)}
@@ -18,11 +20,6 @@ _TITLES = {
 }
 _RESULTS = "../benchmarks/results"  # from docs/
 _WAYS = {"ours": "ours", "one_width": "one width for all", "constant": "the constant's"}
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def _percent(share: float, digits: int = 0) -> str:
@@ -349,6 +346,7 @@ MARKDOWN = {
     "boards": boards_markdown,
     "beats": beats_markdown,
     "proof": proof_markdown,
+    "wire": wire_markdown,
 }
 _IN_README = ("accuracy", "fiducials")
 
@@ -369,6 +367,8 @@ def bring_up_to_date(readme: Path, results: Path, run: Path) -> None:
     if compared.exists():
         rows = [json.loads(line) for line in compared.read_text().splitlines()]
         put_between(readme, "compare", compare_markdown(rows))
+    if "wire" in found:
+        (readme.parent / "docs" / "wire.md").write_text(wire_markdown(found["wire"]), "utf-8")
     if "accuracy" in found:
         more = [(_TITLES[n], MARKDOWN[n](found[n])) for n in _TITLES if n in found]
         card = card_markdown(found["accuracy"], load_bundle(DEFAULT).manifest["card"], more)

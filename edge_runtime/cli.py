@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_runtime.errors import LeadwireError, UsageError
+from firmware_bridge.faults import described
 
 if TYPE_CHECKING:
     from edge_runtime.backends import Backend
@@ -109,12 +110,24 @@ def _parser() -> argparse.ArgumentParser:
     _add_net(replay)
     replay.set_defaults(command=_replay)
 
-    simulate = verbs.add_parser("simulate", help="a wearable on a pty; prints its path")
+    simulate = verbs.add_parser(
+        "simulate",
+        help="a wearable on a pty; prints its path",
+        description="A wearable on a pty. It prints its path, and when it ends, on stderr, the ledger of what it did.",
+        epilog=f"faults, with commas between them:\n{described()}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     simulate.add_argument("--board", default="native", help="which one to be; `leadwire boards` lists them")
     simulate.add_argument("--record", required=True, help="a path, or DATABASE/RECORD")
     simulate.add_argument("--lead")
     simulate.add_argument("--speed", type=_between(0.01, 1000), default=1.0, help="times real time (default 1)")
-    simulate.add_argument("--fault", default="", metavar="SPEC", help="such as drop=0.01,unplug@60+4,lead_off@100+6")
+    simulate.add_argument(
+        "--fault",
+        "--faults",
+        default="",
+        metavar="SPEC",
+        help="such as drop=0.01,unplug@60+4,lead_off@100+6; see below",
+    )
     simulate.add_argument("--seed", type=int, default=0, help="of the faults")
     simulate.add_argument("--start", type=_between(0, 1e7), default=0.0, help="second of the record to begin at")
     simulate.add_argument("--duration", type=_SECONDS, help="seconds of the record to play (default: to its end)")

@@ -19,6 +19,7 @@ SILENCE_S = 0.5  # between two frames: only the host's clock can tell how much i
 _SETTLED_S = 0.25  # behind a silence: until then what had piled up has come, or it will not
 _NOTHING_S = 0.05  # missing behind a silence is nothing: it was a stall
 _NARROW_BITS = 8  # with fewer a frame that comes late cannot be told from a loss
+_CLAIMED_WITHIN = 4  # a board's rate is what its row claims within this factor
 _BACK_S = 1.0  # a device's clock that goes back by more was started again
 
 
@@ -159,7 +160,7 @@ class ByDeviceTime(_Gaps):
         self._time_us = 0  # device time, still wrapped, of the last samples
         self._size = 0  # how many those were
         self._took_us: float | None = None  # by the rate of their time, where that was known
-        self._frames_missing = False  # since then
+        self._frames_missing = 0  # since then
 
     def before(self, frame: Frame, rate_hz: float, known: bool) -> int | None:
         if not self._in_order(frame):
@@ -190,7 +191,7 @@ class ByDeviceTime(_Gaps):
                 self.statistics.restarts += 1
             else:
                 self.statistics.lost_frames += ahead - 1
-                self._frames_missing |= ahead > 1
+                self._frames_missing += ahead - 1
         self._last = frame
         return True
 
@@ -200,7 +201,7 @@ class ByDeviceTime(_Gaps):
             return 0
         waited_s = self._waited_s(frame)
         lost_link, self._link_was_lost = self._link_was_lost, False
-        frames_missing, self._frames_missing = self._frames_missing, False
+        frames_missing, self._frames_missing = self._frames_missing, 0
         step_us = float((frame.device_time_us or 0) - self._time_us) % _TIME_WRAP_US
         if step_us > _TIME_WRAP_US / 2 and waited_s * 1e6 < _TIME_WRAP_US / 2:
             step_us -= _TIME_WRAP_US  # a little early: rounding, or a rate that is not quite the stated one
@@ -221,9 +222,9 @@ class ByDeviceTime(_Gaps):
         missing = (step_us - took_us) * 1e-6 * rate_hz
         if not known:  # a claimed rate must not make gaps, or it would be measured as what it claims
             self.guessed = step_us * 1e-6 > SILENCE_S
-            frames_missing = False
+            counted = frames_missing * self._size  # needs no rate, but a damaged counter that no checksum tells of
             if not self.guessed:
-                return 0
+                return self._gap(counted if counted <= _CLAIMED_WITHIN * missing else 0, lost_link)
         if missing < _JUMP_SAMPLES and not lost_link and not frames_missing:
             return 0
         return self._gap(missing, lost_link)

@@ -39,15 +39,33 @@ def test_the_ledger_is_exact() -> None:
 
 def test_the_same_seed_does_the_same() -> None:
     def bytes_of(seed: int) -> list[bytes | None]:
-        return [d for _, d in Wearable(np.zeros(2000, np.int32), INFO, Faults(drop=0.2), seed).frames()]
+        return [d for _, d in Wearable(np.zeros(2000, np.int32), INFO, Faults.parse("drop=0.2"), seed).frames()]
 
     assert bytes_of(1) == bytes_of(1) != bytes_of(2)
 
 
-@pytest.mark.parametrize("spec", ["drop", "drop=2", "unplug@3", "fly@1+2", "drop=0.1;stall@1+1"])
-def test_a_fault_that_is_not_understood_is_named(spec: str) -> None:
-    with pytest.raises(ValueError, match="write drop=SHARE"):
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        ("drop", "fault 'drop': write drop=SHARE, from 0 to 1"),
+        ("drop=2", "write drop=SHARE, from 0 to 1"),
+        ("drop=nan", "write drop=SHARE"),
+        ("drop=0.1;stall@1+1", "write drop=SHARE"),
+        ("unplug@3", "write unplug@SECOND[+]SECONDS, from 0"),
+        ("stall@-1+3", "write stall@SECOND[+]SECONDS, from 0"),
+        ("stall=0.1", "write stall@"),
+        ("stall@1+inf", "write stall@"),
+        ("banner=1", "write banner and no more"),
+        ("baud=0", "write baud=RATE, from 50 to"),
+        ("fly@1+2", "fault 'fly@1[+]2': write lead_off@.*banner, drop=SHARE.*drift=PPM"),
+        ("=1", "write lead_off@"),
+        ("flip=1e-4,flip=1e-5", "flip is there already"),
+    ],
+)
+def test_a_fault_that_is_not_understood_is_named(spec: str, says: str) -> None:
+    with pytest.raises(ValueError, match=says) as error:
         Faults.parse(spec)
+    assert "\n" not in str(error.value)
 
 
 # ---- every other board -----------------------------------------------------------------------------------------------
