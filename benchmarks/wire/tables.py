@@ -79,8 +79,8 @@ def _faults(part: dict[str, Any]) -> list[str]:
         deaf.append(f"{sum(w['good_frames'] for w in said)} good frames; {told} of {len(said)} say so")
     rows.append(["half the baud", "", *deaf])
     return [
-        "What parser and clock counted beside the ledger of the simulated device (and what follows from it by the "
-        f"protocol's rules), each fault on its own for {part['seconds']:g} s. *exact*: the same on each board of the wire.",
+        "What parser and clock counted of what the simulated device's ledger says (and what follows from it by the "
+        f"protocol's rules), each fault on its own for {part['seconds']:g} s. *exact*: the same on each of its boards.",
         "",
         table(["fault", "compared", *(f"{wire} ({len(by_wire[wire])})" for wire in wires)], rows),
         "",
@@ -119,8 +119,8 @@ def _availability(part: dict[str, Any]) -> list[str]:
     return [
         "The share of windows that state a value, and in brackets how much farther from the annotator it is than "
         f"without a loss, where both are stated (at most {part['target_ms']:g} ms at 1 % is asked for). A recording is "
-        f"played by the native simulated device and read by bundle {part['bundle']}, which has seen these patients: the "
-        "change is what counts.",
+        f"played by the native simulated device and read by bundle {part['bundle']}, which has seen these patients: "
+        "the change is what counts.",
         "",
         table(head, rows),
     ]
@@ -136,8 +136,8 @@ def _soak(part: dict[str, Any]) -> list[str]:
     wraps, memory = part["wraps"], part["memory"]
     return [
         f"{part['device_hours']:g} h of a native device's time with `{part['faults']}`: "
-        f"{part['ledger']['frames']:,} frames, {wraps['sequence']} wraps of the sequence and {wraps['device_time']} of the "
-        "device's time, "
+        f"{part['ledger']['frames']:,} frames, {wraps['sequence']} wraps of the sequence and {wraps['device_time']} of "
+        "the device's time, "
         f"{part['reports']:,} reports, in {part['cpu_s']:g} s of processor time. Resident memory grew by "
         f"{memory['grown_bytes'] / 1024:.0f} KiB after the first tenth.",
         "",

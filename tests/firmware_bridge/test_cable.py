@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from random import Random
 
@@ -78,7 +79,7 @@ def test_every_bit_that_was_flipped_is_booked() -> None:
 def test_a_frame_changes_places_with_the_one_behind_it() -> None:
     pieces, ledger = happened("reorder=0.2")
     numbers = [p.number for p in pieces]
-    late = [b for a, b in zip(numbers, numbers[1:], strict=False) if b < a]
+    late = [b for a, b in itertools.pairwise(numbers) if b < a]
     assert sorted(numbers) == list(range(500))
     assert len(late) == ledger.reordered_frames > 50
     assert all(numbers[numbers.index(n) - 1] == n + 1 for n in late)
@@ -89,7 +90,7 @@ def test_a_frame_does_not_wait_for_the_cable_to_come_back() -> None:
     pieces, ledger = happened("reorder=1,unplug@0.02+1")
     assert [p.number for p in pieces[:2]] == [0, 1]
     assert pieces[0].data and not pieces[1].data
-    assert ledger.reordered_frames == sum(b.number < a.number for a, b in zip(pieces, pieces[1:], strict=False))
+    assert ledger.reordered_frames == sum(b.number < a.number for a, b in itertools.pairwise(pieces))
 
 
 def test_a_copy_comes_behind_its_frame_and_is_not_booked_as_sent() -> None:

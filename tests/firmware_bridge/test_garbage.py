@@ -44,7 +44,7 @@ def reach_of(board: Board) -> int:
 
 
 def unambiguous(board: Board, seed: int) -> list[bytes]:
-    """Frames of random counts whose bytes look like a frame nowhere else; as many at the end as a packet may swallow."""
+    """Frames whose bytes look like a frame nowhere else; as many more at the end as a packet may swallow."""
     random, encoder, parser = Random(seed), ENCODERS[board.protocol](board), PARSERS[board.protocol](board)
     low, high = (-30000, 30000) if board.protocol == "native" else board.count_range
     size = 4 if board.protocol == "native" else board.samples_per_frame
