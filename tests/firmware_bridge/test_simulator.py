@@ -12,7 +12,7 @@ from firmware_bridge.boards import BOARDS, Board
 from firmware_bridge.clock import Samples
 from firmware_bridge.faults import Faults
 from firmware_bridge.frames import Info, to_millivolts
-from firmware_bridge.link import Link, LinkEvent, PortError, by_id, explain
+from firmware_bridge.link import Link, LinkEvent, PortError, explain
 from firmware_bridge.receiver import Receiver
 from firmware_bridge.simulator import Conversation, Wearable, play
 from tests.firmware_bridge.boards import TABLE
@@ -201,16 +201,6 @@ def test_a_board_is_told_to_stop_when_its_port_is_closed() -> None:
     assert said == b"vs"
     os.close(master)
     os.close(slave)
-
-
-def test_a_device_is_found_again_by_its_id(tmp_path: Path) -> None:
-    for name in ("ttyUSB0", "ttyUSB1"):
-        (tmp_path / name).touch()
-    (tmp_path / "by-id").mkdir()
-    (tmp_path / "by-id" / "usb-b").symlink_to(tmp_path / "ttyUSB1")
-    assert by_id(str(tmp_path / "ttyUSB1"), tmp_path / "by-id") == str(tmp_path / "by-id" / "usb-b")
-    assert by_id(str(tmp_path / "ttyUSB0"), tmp_path / "by-id") == str(tmp_path / "ttyUSB0")
-    assert by_id(str(tmp_path / "ttyUSB0"), tmp_path / "none") == str(tmp_path / "ttyUSB0")
 
 
 def test_a_port_that_is_not_there(tmp_path: Path) -> None:
