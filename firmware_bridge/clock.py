@@ -149,7 +149,7 @@ class Clock:
         self._held.append((self._end + gap, frame))
         self._end += gap + len(frame.counts)
         self._counted += gap + len(frame.counts)
-        if self.meter.add(self._time_s(frame), self._counted) and not self._describes_itself:
+        if not self._describes_itself and self.meter.add(self._time_s(frame), self._counted):
             self._retime(self.meter.hz)
         if self._rate is None or self._gaps.undecided:
             if len(self._held) > _MOST_HELD:

@@ -64,6 +64,7 @@ def test_a_device_keeps_its_name_whatever_its_number_is(tmp_path: Path) -> None:
     assert by_id(str(tmp_path / "ttyUSB0"), names) == str(ids / "usb-FTDI_A1")
     assert by_id(str(tmp_path / "ttyUSB1"), names) == str(paths / "platform-usb-0:1")
     assert by_id(str(ids / "usb-FTDI_A1"), names) == str(ids / "usb-FTDI_A1")
+    assert by_id(str(tmp_path / "ttyUSB0"), (tmp_path / "none",)) == str(tmp_path / "ttyUSB0")
     assert by_id("/dev/pts/none", names) == "/dev/pts/none"
 
 
