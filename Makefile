@@ -33,6 +33,7 @@ bundle: $(READY)
 	$(PYTHON) -m train regress --config $(CONFIG) --runs $(RUNS)
 	$(PYTHON) -m train transfer --config $(CONFIG) --runs $(RUNS)
 	$(PYTHON) -m train evaluate --config $(CONFIG) --runs $(RUNS)
+	$(PYTHON) -m export.proof $(RUN)
 	$(PYTHON) -m export $(RUN) --out $(BUNDLE) $(ALLOW)
 
 accuracy: $(READY)

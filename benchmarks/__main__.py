@@ -7,6 +7,7 @@ import json
 from importlib import import_module
 from pathlib import Path
 
+from benchmarks import wire
 from edge_runtime.errors import exit_with
 
 RESULTS = Path(__file__).parent / "results"
@@ -14,17 +15,22 @@ RESULTS = Path(__file__).parent / "results"
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("name", choices=("accuracy", "fiducials", "boards", "beats", "peer", "microcontroller"))
+    names = ("accuracy", "fiducials", "boards", "beats", "peer", "microcontroller", "wire")
+    parser.add_argument("name", choices=names)
     parser.add_argument("--run", type=Path, default=Path("runs/default"), help="the run whose folds are judged")
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--readme", type=Path, default=Path("README.md"))
     parser.add_argument("--only-tables", action="store_true", help="rewrite the tables from the result that is there")
+    parser.add_argument("--only", nargs="+", choices=tuple(wire.PARTS), default=(), help="of wire: these parts")
+    parser.add_argument("--full", action="store_true", help="of wire: at full size, which takes hours")
     chosen = parser.parse_args(arguments)
 
     from benchmarks.report import MARKDOWN, bring_up_to_date
 
     if chosen.only_tables:
         result = json.loads((chosen.results / f"{chosen.name}.json").read_text())
+    elif chosen.name == "wire":
+        result = wire.measure(chosen.results, chosen.only, chosen.full)
     else:
         from train.run import Run
 
@@ -32,7 +38,7 @@ def main(arguments: list[str]) -> int:
         result = measure(Run.open(chosen.run), chosen.results)
     print(MARKDOWN[chosen.name](result) if chosen.name in MARKDOWN else result)
     if chosen.readme.exists():
-        bring_up_to_date(chosen.readme, chosen.results, chosen.run.parent / "compare" / "rows.jsonl")
+        bring_up_to_date(chosen.readme, chosen.results, chosen.run)
     return 0
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from benchmarks.statistics import bootstrap_auc, f1_scores, roc
+from benchmarks.statistics import bootstrap_auc
 from edge_runtime.analysis import analyse_window
 from edge_runtime.backends import Backend
 from edge_runtime.bundle import Model
@@ -22,6 +22,7 @@ from edge_runtime.report import FINDINGS, RHYTHMS
 from edge_runtime.windows import windows_of
 from train import folds
 from train.datasets import cinc2017, ptbxl
+from train.scores import f1_scores, roc
 
 ROC_POINTS = 41
 

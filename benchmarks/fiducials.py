@@ -100,6 +100,8 @@ _PEER_POINTS = {P: "ECG_P_{}s", QRS: "ECG_R_{}s", T: "ECG_T_{}s"}
 def peer_waves(mv: NDArray[np.float64], rate: float) -> Found:
     """NeuroKit2's; nothing where it fails."""
     points = neurokit.delineated(mv, rate)
+    if len(points) == 1:  # it failed behind the R peaks
+        return ()
     found = []
     for kind, name in _PEER_POINTS.items():
         columns = (points.get(name.format(point), np.empty(0)) for point in ("Onset", "Peak", "Offset"))

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.markdown import table
 from edge_runtime.backends import Heads
 from edge_runtime.bundle import TFLITE, Bundle, load_bundle
 from edge_runtime.conditioning import condition
@@ -229,3 +230,35 @@ def measure(run: Run, results: Path) -> dict[str, Any]:
     results.mkdir(parents=True, exist_ok=True)
     (results / "microcontroller.json").write_text(json.dumps(out, indent=1) + "\n")
     return out
+
+
+def markdown(result: dict[str, Any]) -> str:
+    """Size, instructions, and how far each core's outputs are from LiteRT's."""
+    rows = []
+    for name, core in result["cores"].items():
+        most = max(head["most_steps"] for head in core["against_reference"].values())
+        cells = ["", "", "", "", ""]
+        if "flash_bytes" in core:
+            cells = [f"{core[key] / 1e3:.1f}" for key in ("flash_bytes", "ram_bytes")]
+            cells += [str(core["stack_bytes"]), f"{core['instructions']['mean'] / 1e6:.1f}"]
+            cells += [f"{core['instructions_per_mac']:.2f}"]
+        rows.append([name, *cells, "bit for bit" if most == 0 else f"up to {most} steps off"])
+    head = ["core", "flash, kB", "RAM, kB", "stack, bytes", "million instructions", "a MAC", "LiteRT's reference"]
+    return table(head, rows)
+
+
+def xnnpack_markdown(result: dict[str, Any]) -> str:
+    """How far LiteRT's default kernels are from its reference ones: by head in steps, by measure in its own unit."""
+    heads = result["xnnpack_against_reference"].items()
+    steps = [[name, f"{100 * said['differing']:.0f} %", str(said["most_steps"])] for name, said in heads]
+    reported = [
+        [name, f"{said['mean_abs']:.2f}", f"{said['max_abs']:.2f}" if "max_abs" in said else "", str(said["n"])]
+        for name, said in result["xnnpack_against_reference_as_reported"].items()
+        if said["mean_abs"] is not None
+    ]
+    return "\n\n".join(
+        [
+            table(["head", "outputs that differ", "by at most, int8 steps"], steps),
+            table(["reported", "mean difference (rhythm: share of windows)", "largest", "windows that state it"], reported),
+        ]
+    )

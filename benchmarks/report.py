@@ -7,17 +7,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.markdown import table
+from benchmarks.microcontroller import markdown as microcontroller_markdown
+from benchmarks.microcontroller import xnnpack_markdown
+from benchmarks.wire.tables import markdown as wire_markdown
 from edge_runtime.bundle import DEFAULT, load_bundle
 
 _UNITS = {"hr_bpm": ("HR", "bpm", 2), "pr_ms": ("PR", "ms", 1), "qrs_ms": ("QRS", "ms", 1), "qt_ms": ("QT", "ms", 1)}
-_TITLES = {"fiducials": "Fiducials", "boards": "Boards", "beats": "Beats (research; not in the bundle)"}
+_TITLES = {
+    "fiducials": "Fiducials",
+    "proof": "Float and int8",
+    "boards": "Boards",
+    "beats": "Beats (research; not in the bundle)",
+}
 _RESULTS = "../benchmarks/results"  # from docs/
 _WAYS = {"ours": "ours", "one_width": "one width for all", "constant": "the constant's"}
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def _percent(share: float, digits: int = 0) -> str:
@@ -297,19 +301,45 @@ def beats_markdown(result: dict[str, Any]) -> str:
     return table(["MIT-BIH", "class", "sensitivity", "precision"], rows)
 
 
-def microcontroller_markdown(result: dict[str, Any]) -> str:
-    """Size, instructions, and how far each core's outputs are from LiteRT's."""
-    rows = []
-    for name, core in result["cores"].items():
-        most = max(head["most_steps"] for head in core["against_reference"].values())
-        cells = ["", "", "", "", ""]
-        if "flash_bytes" in core:
-            cells = [f"{core[key] / 1e3:.1f}" for key in ("flash_bytes", "ram_bytes")]
-            cells += [str(core["stack_bytes"]), f"{core['instructions']['mean'] / 1e6:.1f}"]
-            cells += [f"{core['instructions_per_mac']:.2f}"]
-        rows.append([name, *cells, "bit for bit" if most == 0 else f"up to {most} steps off"])
-    head = ["core", "flash, kB", "RAM, kB", "stack, bytes", "million instructions", "a MAC", "LiteRT's reference"]
-    return table(head, rows)
+def proof_markdown(proof: dict[str, Any]) -> str:
+    """Each form of the nets beside torch, and the int8 forms by rate and amplitude: MAE, torch's behind it where the
+    two differ in what is shown."""
+
+    def cells(by_measure: dict[str, Any]) -> list[str]:
+        out = []
+        for name, (_, _, digits) in _UNITS.items():
+            row = by_measure[name]
+            mae, own = (f"{row[k]:.{digits}f}" if row["n"] else "" for k in ("mae", "mae_reference"))
+            out.append(mae if mae == own else f"{mae} (torch {own})")
+        return out
+
+    def share(said: dict[str, float], form: str) -> str:
+        return f"{said[form]:.4f}" if form in said else ""
+
+    units = [f"{label}, {unit}" for label, unit, _ in _UNITS.values()]
+    whole = [
+        [
+            form,
+            *cells(by),
+            share(proof["rhythm_f1"], form),
+            share(proof["findings_auc"], form),
+            f"{proof['heads_apart_most'][form]:.1e}",
+        ]
+        for form, by in proof["forms"].items()
+    ]
+    bands = [
+        [band, form, str(by["qt_ms"]["n"]), *cells(by)]
+        for band, of_band in proof["bands"].items()
+        for form, by in of_band.items()
+    ]
+    return "\n\n".join(
+        [
+            "MAE over the windows where torch and the form both state a value; F1 of N, A and O from each record's "
+            "first window; macro AUC of PTB-XL's fold 9; the largest difference of any output, in its own unit.",
+            table(["form", *units, "F1", "AUC", "outputs apart"], whole),
+            table(["windows", "form", "n", *units], bands),
+        ]
+    )
 
 
 MARKDOWN = {
@@ -317,20 +347,35 @@ MARKDOWN = {
     "fiducials": fiducials_markdown,
     "boards": boards_markdown,
     "beats": beats_markdown,
+    "proof": proof_markdown,
+    "wire": wire_markdown,
     "microcontroller": microcontroller_markdown,
 }
 _IN_README = ("accuracy", "fiducials")
 
 
-def bring_up_to_date(readme: Path, results: Path, compared: Path) -> None:
-    """The README's tables and the model card, from every result file that is there."""
-    found = {n: json.loads(p.read_text()) for n in MARKDOWN if (p := results / f"{n}.json").exists()}
+def results_of(results: Path, run: Path) -> dict[str, Any]:
+    """By name, what of MARKDOWN was measured. The proof lies with the run, since the exporter reads it there."""
+    places = {name: results / f"{name}.json" for name in MARKDOWN} | {"proof": run / "proof.json"}
+    return {name: json.loads(path.read_text()) for name, path in places.items() if path.exists()}
+
+
+def bring_up_to_date(readme: Path, results: Path, run: Path) -> None:
+    """The README's tables and the model card, from every result file that is there, and what the run's folder holds."""
+    found = results_of(results, run)
+    compared = run.parent / "compare" / "rows.jsonl"
     for name in _IN_README:
         if name in found:
             put_between(readme, name, MARKDOWN[name](found[name]))
     if compared.exists():
         rows = [json.loads(line) for line in compared.read_text().splitlines()]
         put_between(readme, "compare", compare_markdown(rows))
+    if "wire" in found:
+        (readme.parent / "docs" / "wire.md").write_text(wire_markdown(found["wire"]), "utf-8")
+    if "microcontroller" in found:
+        page = readme.parent / "docs" / "microcontroller.md"
+        put_between(page, "microcontroller", microcontroller_markdown(found["microcontroller"]))
+        put_between(page, "xnnpack", xnnpack_markdown(found["microcontroller"]))
     if "accuracy" in found:
         more = [(_TITLES[n], MARKDOWN[n](found[n])) for n in _TITLES if n in found]
         card = card_markdown(found["accuracy"], load_bundle(DEFAULT).manifest["card"], more)

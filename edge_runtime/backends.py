@@ -29,7 +29,7 @@ class Backend(Protocol):
     def __call__(self, companded: NDArray[np.float32]) -> Heads: ...
 
 
-class _Tflite:
+class Tflite:
     """Any of the three TFLite interpreters; quantizes and dequantizes at its edges where the graph is int8."""
 
     def __init__(self, name: str, interpreter: Any, shapes: dict[str, tuple[int, ...]]) -> None:
@@ -101,11 +101,15 @@ def _open_onnxruntime(content: bytes) -> Any:
 
 # In the order in which they are tried: name, what opens it, its wrapper, its file, the extra that installs it.
 _TABLE: tuple[tuple[str, Callable[[bytes], Any], Any, str, str], ...] = (
-    ("ai-edge-litert", _open_litert, _Tflite, TFLITE, "tflite"),
-    ("tflite-runtime", _open_tflite_runtime, _Tflite, TFLITE, "tflite-legacy"),
+    ("ai-edge-litert", _open_litert, Tflite, TFLITE, "tflite"),
+    ("tflite-runtime", _open_tflite_runtime, Tflite, TFLITE, "tflite-legacy"),
     ("onnxruntime", _open_onnxruntime, _Onnx, ONNX, "onnx"),
 )
 BACKENDS = tuple(row[0] for row in _TABLE)
+
+
+def head_shapes(bundle: Bundle) -> dict[str, tuple[int, ...]]:
+    return {head: tuple(int(n) for n in said["shape"]) for head, said in bundle.manifest["heads"].items()}
 
 
 def open_backend(
@@ -117,8 +121,7 @@ def open_backend(
     """
     if name is not None and name not in BACKENDS:
         raise UsageError(f"no back end {name!r}; there are {', '.join(BACKENDS)}")
-    heads = bundle.manifest["heads"]
-    shapes = {head: tuple(int(n) for n in said["shape"]) for head, said in heads.items()}
+    shapes = head_shapes(bundle)
     reasons = []
     for known, opener, wrapper, file, extra in _TABLE:
         if (name is not None and known != name) or file not in bundle.files:

@@ -174,6 +174,7 @@ def _model(m: dict[str, Any]) -> Model:
         (conditioning.compand_mv > 0, "a companding of nothing"),
         (tuple(findings) == FINDINGS, f"findings {', '.join(findings)}"),
         (0 <= float(m["max_bridged_ms"]) <= 1000, f"max_bridged_ms of {m['max_bridged_ms']}"),
+        (all(isinstance(m["cost"][k], int) for k in ("macs", "parameters", "peak_activation_bytes")), "no cost"),
         (isinstance(m["allowed"], list) and isinstance(m["card"], str), "no list of what was allowed, or no card"),
     ]
     for holds, what in checks:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_runtime.errors import LeadwireError, UsageError
+from firmware_bridge.faults import described
 
 if TYPE_CHECKING:
     from edge_runtime.backends import Backend
@@ -72,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--board", default="native", help="what is on the port; `leadwire boards` lists them")
     run.add_argument("--out", default="-", help="JSON lines: a file to append to, or - for standard output (default)")
     run.add_argument(
-        "--record", type=Path, metavar="DIR", help="keep every byte and its arrival, for `leadwire replay`"
+        "--record", type=Path, metavar="DIR", help="keep every byte for `leadwire replay`, and a WFDB record"
     )
     run.add_argument("--picture", type=Path, metavar="PNG", help="draw the run when it ends")
     run.add_argument("--for", type=_SECONDS, dest="seconds", metavar="S", help="stop by itself after so many seconds")
@@ -109,12 +110,24 @@ def _parser() -> argparse.ArgumentParser:
     _add_net(replay)
     replay.set_defaults(command=_replay)
 
-    simulate = verbs.add_parser("simulate", help="a wearable on a pty; prints its path")
+    simulate = verbs.add_parser(
+        "simulate",
+        help="a wearable on a pty; prints its path",
+        description="A wearable on a pty. It prints its path, and when it ends, on stderr, the ledger of what it did.",
+        epilog=f"faults, with commas between them:\n{described()}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     simulate.add_argument("--board", default="native", help="which one to be; `leadwire boards` lists them")
     simulate.add_argument("--record", required=True, help="a path, or DATABASE/RECORD")
     simulate.add_argument("--lead")
     simulate.add_argument("--speed", type=_between(0.01, 1000), default=1.0, help="times real time (default 1)")
-    simulate.add_argument("--fault", default="", metavar="SPEC", help="such as drop=0.01,unplug@60+4,lead_off@100+6")
+    simulate.add_argument(
+        "--fault",
+        "--faults",
+        default="",
+        metavar="SPEC",
+        help="such as drop=0.01,unplug@60+4,lead_off@100+6; see below",
+    )
     simulate.add_argument("--seed", type=int, default=0, help="of the faults")
     simulate.add_argument("--start", type=_between(0, 1e7), default=0.0, help="second of the record to begin at")
     simulate.add_argument("--duration", type=_SECONDS, help="seconds of the record to play (default: to its end)")
@@ -132,7 +145,9 @@ def _parser() -> argparse.ArgumentParser:
     doctor = verbs.add_parser(
         "doctor", help="what this machine has and lacks: ports, permissions, versions, temperature"
     )
-    doctor.add_argument("--port", help="listen to it, and suggest which board is speaking")
+    one = doctor.add_mutually_exclusive_group()
+    one.add_argument("--port", help="listen to it, and suggest which board is speaking")
+    one.add_argument("--udev", action="store_true", help="print a rule: permission, a name that stays, latency")
     doctor.set_defaults(command=_doctor)
 
     inspect = verbs.add_parser("inspect", help="what a bundle is")
@@ -199,9 +214,12 @@ def _analyse(chosen: argparse.Namespace) -> int:
 
 
 def _replay(chosen: argparse.Namespace) -> int:
-    from edge_runtime.sinks.recorder import replay
+    from edge_runtime.sinks.recorder import recorded_by, replay
 
     model, backend = _model(chosen)
+    before = recorded_by(chosen.folder).get("bundle", model.id)
+    if before != model.id:
+        _tell(f"{chosen.folder} was recorded with {before}; these are the reports of {model.id}")
     for report in replay(chosen.folder, model, backend):
         print(report.to_json())
     return 0
@@ -251,7 +269,11 @@ def _boards(chosen: argparse.Namespace) -> int:
 
 def _doctor(chosen: argparse.Namespace) -> int:
     from edge_runtime.doctor import examine, listen
+    from firmware_bridge.ports import UDEV_RULES
 
+    if chosen.udev:
+        print(UDEV_RULES, end="")
+        return 0
     for line in listen(chosen.port) if chosen.port else examine():
         print(line, flush=True)
     return 0
@@ -265,7 +287,12 @@ def _inspect(chosen: argparse.Namespace) -> int:
     print(f"{bundle.model.id}  (format {m['format']})\n\n{m['card']}\n")
     for name, content in bundle.files.items():
         print(f"{name:14} {len(content):8} bytes  sha256 {m['files'][name]['sha256'][:16]}...")
-    made = m["provenance"]
+    spent, made = m["cost"], m["provenance"]
+    print(
+        f"{spent['macs'] / 1e6:.1f} M multiply-accumulates a window, {spent['parameters']} parameters (norms folded), "
+        f"{spent['peak_activation_bytes'] / 1e3:.0f} kB of int8 activations at once"
+    )
+    print("operations: " + ", ".join(f"{n} {kind}" for kind, n in spent["operations"].items()))
     trained = ", ".join(f"{stage} {commit}" for stage, commit in made["trained_at_commits"].items())
     print(f"commits: {trained}, export {made['exported_at_commit']}")
     print(f"bridges gaps up to {m['max_bridged_ms']:g} ms")
@@ -277,6 +304,8 @@ def _inspect(chosen: argparse.Namespace) -> int:
             f"{backend:14} against torch: "
             + ", ".join(f"{k} {v['mean_abs']:g}" for k, v in found.items() if v["mean_abs"] is not None)
         )
+    for form, found in m.get("proof", {}).items():
+        print(f"{form:22} out of fold, MAE: " + ", ".join(f"{k} {v['mae']:.2f}" for k, v in found.items()))
     for line in m["allowed"]:
         print(f"let through over its gate: {line}")
     return 0

@@ -5,7 +5,6 @@ Everything is read from files under a root, so that a test can show it a Pi.
 
 from __future__ import annotations
 
-import grp
 import os
 import platform
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from pathlib import Path
 from firmware_bridge.boards import BOARDS
 from firmware_bridge.diagnosis import suggest
 from firmware_bridge.link import overhear
+from firmware_bridge.ports import INSTALL_RULES, Access, access_to, by_id, way_in
 
 _PACKAGES = ("leadwire", "numpy", "pyserial")
 _BACKENDS = ("ai-edge-litert", "tflite-runtime", "onnxruntime")
@@ -26,11 +26,15 @@ _THROTTLED = {0: "under-voltage", 1: "clock capped", 2: "throttled", 3: "soft te
 _LISTEN_S = 3.0
 
 
-def examine(root: Path = Path("/"), may_use: Callable[[Path], bool] | None = None) -> Iterator[str]:
-    """Line by line. may_use: whether a port can be read and written by whoever asks."""
+def examine(
+    root: Path = Path("/"),
+    may_use: Callable[[Path], bool] = lambda path: os.access(path, os.R_OK | os.W_OK),
+    access: Callable[[Path], Access] = access_to,
+) -> Iterator[str]:
+    """Line by line. may_use: whether a port can be read and written by whoever asks; access: who else may."""
     yield from _versions()
     yield from _machine(root)
-    yield from _ports(root, may_use or (lambda path: os.access(path, os.R_OK | os.W_OK)))
+    yield from _ports(root, may_use, access)
 
 
 def listen(port: str, heard: Callable[[str, int, float], bytes] = overhear) -> Iterator[str]:
@@ -52,12 +56,16 @@ def listen(port: str, heard: Callable[[str, int, float], bytes] = overhear) -> I
 
 def _versions() -> Iterator[str]:
     yield f"python {platform.python_version()} on {platform.machine()}"
-    for name in (*_PACKAGES, *_BACKENDS):
-        version = _version(name)
-        if version or name in _PACKAGES:
-            yield f"{name} {version or 'is not installed'}"
-    if not any(_version(name) for name in _BACKENDS):
+    found = versions()
+    for name in (*_PACKAGES, *(n for n in found if n not in _PACKAGES)):
+        yield f"{name} {found.get(name, 'is not installed')}"
+    if not found.keys() & set(_BACKENDS):
         yield "no back end: pip install 'leadwire[tflite]' (or [onnx]); without one nothing is measured"
+
+
+def versions() -> dict[str, str]:
+    """Of what is installed of that which a report depends on."""
+    return {name: version for name in (*_PACKAGES, *_BACKENDS) if (version := _version(name))}
 
 
 def _version(name: str) -> str | None:
@@ -67,9 +75,12 @@ def _version(name: str) -> str | None:
         return None
 
 
+def machine(root: Path = Path("/")) -> str:
+    return _text(root / "proc/device-tree/model") or _cpu(root) or "unknown"
+
+
 def _machine(root: Path) -> Iterator[str]:
-    model = _text(root / "proc/device-tree/model") or _cpu(root)
-    yield f"machine: {model or 'unknown'}"
+    yield f"machine: {machine(root)}"
     milli = _text(root / "sys/class/thermal/thermal_zone0/temp")
     if milli and milli.lstrip("-").isdigit():
         celsius = int(milli) / 1000
@@ -94,29 +105,26 @@ def _cpu(root: Path) -> str | None:
     return None
 
 
-def _ports(root: Path, may_use: Callable[[Path], bool]) -> Iterator[str]:
-    by_id = {path.resolve(): path for path in sorted((root / "dev/serial/by-id").glob("*"))}
-    ports = sorted({path.resolve() for pattern in _PORTS for path in (root / "dev").glob(pattern)} | set(by_id))
+def _ports(root: Path, may_use: Callable[[Path], bool], access: Callable[[Path], Access]) -> Iterator[str]:
+    names = [root / "dev/serial" / kind for kind in ("by-id", "by-path")]
+    linked = {link.resolve() for folder in names for link in folder.glob("*")}
+    ports = sorted({path.resolve() for pattern in _PORTS for path in (root / "dev").glob(pattern)} | linked)
     if not ports:
         yield "ports: none; is the device plugged in, and is its cable one that carries data?"
     for port in ports:
-        name = by_id.get(port, port)
-        yield f"port {name}" + (f" (now {port})" if name != port else "")
+        name = by_id(str(port), names)
+        yield f"port {name}" + (f" (now {port})" if name != str(port) else "")
+        if name == str(port) and port.name.startswith(("ttyUSB", "ttyACM")):
+            yield f"  no name that stays, so another device may come back as this one: {INSTALL_RULES}"
         if not may_use(port):
-            group = _group(port)
-            yield f"  no permission: sudo usermod -aG {group} $USER, then log in again"
+            yield f"  no permission: {way_in(access(port))}"
         latency = _text(root / "sys/bus/usb-serial/devices" / port.name / "latency_timer")
         if latency and latency.isdigit() and int(latency) > _LATENCY_MS:
             path = f"/sys/bus/usb-serial/devices/{port.name}/latency_timer"
-            yield f"  FTDI latency timer {latency} ms: samples come in bursts; echo {_LATENCY_MS} | sudo tee {path}"
-
-
-def _group(port: Path) -> str:
-    """The one that owns the port: dialout, plugdev, uucp, as the system has it."""
-    try:
-        return grp.getgrgid(port.stat().st_gid).gr_name
-    except (KeyError, OSError):
-        return "dialout"
+            yield (
+                f"  FTDI latency timer {latency} ms: samples come in bursts; echo {_LATENCY_MS} | sudo tee {path}, "
+                f"or for good: {INSTALL_RULES}"
+            )
 
 
 def _text(path: Path) -> str | None:

@@ -1,4 +1,4 @@
-"""ECG recordings from files: WFDB (formats 16, 212 and the challenge's 16+24 `.mat`) and CSV, numpy only.
+"""ECG recordings from files: WFDB (formats 16, 32, 212 and the challenge's 16+24 `.mat`) and CSV, numpy only.
 
 The `wfdb` package would bring pandas, scipy and matplotlib to a Pi; other formats ask for it by its extra.
 Format: https://www.physionet.org/physiotools/wag/header-5.htm
@@ -19,7 +19,7 @@ from firmware_bridge.frames import to_millivolts
 
 _MILLIVOLTS_PER_UNIT = {"nv": 1e-6, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "mv": 1.0, "v": 1e3}
 _DEFAULT_GAIN = 200.0  # WFDB: where a header states none
-_MISSING = {16: -32768, 212: -2048}
+_MISSING = {16: -32768, 32: -(1 << 31), 212: -2048}
 MIN_RATE_HZ, MAX_RATE_HZ = 100.0, 1000.0
 
 
@@ -169,7 +169,9 @@ def _parse_signal(header: Path, line: str) -> _Signal:
 def _read_signals(path: Path, group: list[_Signal], samples: int) -> NDArray[np.int32]:
     """(samples, len(group)) counts of the signals that share one file."""
     raw = np.frombuffer(path.read_bytes(), np.uint8)[group[0].byte_offset :]
-    values = raw[: len(raw) // 2 * 2].view("<i2").astype(np.int32) if group[0].format == 16 else _unpack_212(raw)
+    size = group[0].format // 8
+    whole = raw[: len(raw) // size * size]
+    values = _unpack_212(raw) if group[0].format == 212 else whole.view(f"<i{size}").astype(np.int32)
     available = len(values) // len(group)
     wanted = samples or available
     if available < wanted or wanted == 0:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import platform
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from edge_runtime.backends import Backend, open_backend
 from edge_runtime.bundle import DEFAULT, Model, load_bundle
+from edge_runtime.doctor import machine, versions
 from edge_runtime.errors import UsageError
 from edge_runtime.monitor import Monitor
 from edge_runtime.picture import Picture
@@ -57,6 +61,32 @@ def load_net(folder: Path | None, backend: str | None, tell: Callable[[str], Non
     return bundle.model, open_backend(bundle, backend, tell)
 
 
+def _about(options: RunOptions, session: str, backend: str, bundle: str) -> dict[str, Any]:
+    """For whoever reads a recorded session: what it was made by, and how."""
+    return {
+        "session": session,
+        "started_utc": datetime.now(UTC).isoformat(timespec="seconds"),
+        "bundle": bundle,
+        "backend": backend,
+        "python": platform.python_version(),
+        "machine": machine(),
+        "system": platform.platform(),
+        "packages": versions(),
+        "options": {key: str(value) for key, value in asdict(options).items() if value is not None},
+    }
+
+
+def _drift(ppm: float | None) -> str:
+    """Of the device's clock against ours."""
+    if ppm is None:
+        return ""
+    return (
+        f"; its clock runs {ppm:+.0f} ppm from ours"
+        if abs(ppm) < 1e5
+        else f"; its clock runs {1 + ppm / 1e6:.3g} times ours"
+    )
+
+
 def run(options: RunOptions, tell: Callable[[str], None], done: Callable[[], bool]) -> None:
     """Monitor a port until `done`. Raises PortError, UsageError or BundleError before anything was started."""
     board = board_named(options.board)
@@ -64,12 +94,17 @@ def run(options: RunOptions, tell: Callable[[str], None], done: Callable[[], boo
     picture = Picture(options.picture) if options.picture else None
     sinks: list[Sink] = [JsonLines.open(options.out), Live(sys.stderr), *([picture] if picture else [])]
     monitor = Monitor(model, backend, options.port)
-    stream = Stream(Receiver(board), monitor, picture.watch) if picture else Stream(Receiver(board), monitor)
+    stream = Stream(Receiver(board), monitor)
+    if picture:
+        stream.watchers.append(picture.watch)
     session = Session(Link(options.port, board), stream, sinks, tell)
     session.open()
-    recorder = Recorder(options.record, options.port, board.name, tell) if options.record else None
-    if recorder:
+    recorder: Recorder | None = None
+    if options.record:
+        about = _about(options, session.id, backend.name, model.id)
+        recorder = Recorder(options.record, options.port, board.name, tell, about)
         session.on_event = recorder.event
+        stream.watchers.append(recorder.samples)
     tell(f"{options.port}, board {board.name}, {backend.name}, {model.id}. Research use only; not a medical device.")
     end = time.monotonic() + (options.seconds or float("inf"))
     until_s = options.until_s or float("inf")
@@ -81,7 +116,7 @@ def run(options: RunOptions, tell: Callable[[str], None], done: Callable[[], boo
     clock, frames = stream.receiver.clock.statistics, stream.receiver.parser.statistics
     tell(
         f"{said.reports} reports; {frames.good} frames, {frames.bad_checksum} bad, {clock.lost_frames} lost "
-        f"({clock.lost_samples} samples), {clock.restarts} restarts"
+        f"({clock.lost_samples} samples), {clock.restarts} restarts" + _drift(stream.receiver.clock.drift_ppm)
     )
     if said.lost_reports or said.overrun_events:
         tell(f"{said.lost_reports} reports could not be written and {said.overrun_events} reads came too fast")

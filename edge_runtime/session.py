@@ -102,6 +102,7 @@ class Session:
     def _monitor(self, done: Callable[[], bool]) -> None:
         hop_s = self.stream.monitor.hop_s
         next_tick = time.monotonic() + hop_s
+        away, said = False, None
         while not self._stopping.is_set() and not done():
             event: LinkEvent | None = None
             with contextlib.suppress(queue.Empty):
@@ -109,12 +110,18 @@ class Session:
             if event is not None:
                 if event.kind == "lost":
                     self._tell(f"{self.link.port}: lost ({event.reason}); waiting for it to come back")
+                elif event.kind == "opened" and away:
+                    self._tell(f"{self.link.port}: it is back")
+                away = event.kind == "lost" or (away and event.kind != "opened")
                 self._handle(event.kind, event.arrival_s, event.data)
             now = time.monotonic()
             if now >= next_tick:
                 next_tick = now + hop_s
                 if self._events.empty():  # what has arrived is heard before silence is judged
                     self._handle("tick", now, b"")
+                    if self.link.trouble and self.link.trouble != said:
+                        self._tell(self.link.trouble)
+                    said = self.link.trouble
                     remark = self.stream.receiver.says(now) if self.link.state != "backing off" else None
                     if remark:
                         self._tell(f"{self.link.port}: {remark}")

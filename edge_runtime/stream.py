@@ -15,10 +15,9 @@ EVENTS = ("opened", "lost", "data", "tick")
 class Stream:
     """Reports depend on these events, their order and their arrival times, and on nothing else."""
 
-    def __init__(
-        self, receiver: Receiver, monitor: Monitor, watch: Callable[[Samples], None] = lambda samples: None
-    ) -> None:
-        self.receiver, self.monitor, self._watch = receiver, monitor, watch
+    def __init__(self, receiver: Receiver, monitor: Monitor) -> None:
+        self.receiver, self.monitor = receiver, monitor
+        self.watchers: list[Callable[[Samples], None]] = []  # each sees all samples, before the monitor does
 
     def handle(self, kind: str, arrival_s: float, data: bytes = b"") -> Iterator[Report]:
         """One of EVENTS. Each report comes as soon as it is made."""
@@ -31,7 +30,8 @@ class Stream:
             yield from self.monitor.tick(arrival_s)
         elif kind == "data":
             for samples in self.receiver.feed(data, arrival_s):
-                self._watch(samples)
+                for watch in self.watchers:
+                    watch(samples)
                 yield from self.monitor.push(samples)
             if self.receiver.clock.measuring:
                 yield from self.monitor.measuring(arrival_s)

@@ -21,8 +21,9 @@ from edge_runtime.errors import UsageError
 from edge_runtime.ranges import INTERVALS, Target
 from edge_runtime.report import FINDINGS, RHYTHMS
 from edge_runtime.windows import WINDOW_S, Window
-from export.agreement import agreement, hold_to_gates
+from export.agreement import agreement, lost, over_the_gates, refuse
 from export.calibration import calibration_windows
+from export.cost import cost
 from export.to_onnx import float_onnx, int8_onnx
 from export.to_tflite import tflite
 from train.augment import electrode_motion
@@ -36,6 +37,9 @@ from train.windows import GRID, SAMPLES
 
 P_WAVE_THRESHOLD, RHYTHM_THRESHOLD = 0.5, 0.5
 AGREEMENT_WINDOWS = 240
+REFERENCE = "torch float"
+PROOF = "proof.json"
+FLOAT = {ONNX: "model.float.onnx", TFLITE: "model.float.tflite"}
 _RUNTIME_MINIMA = {"ai-edge-litert": "1.2", "tflite-runtime": "2.14", "onnxruntime": "1.17"}
 
 
@@ -65,14 +69,19 @@ def write_bundle(run: Run, out: Path, fold: str = ALL, allow: bool = False, with
         int8_onnx(float_path, scratch / ONNX, windows)
         tflite(net, scratch / TFLITE, SAMPLES, windows)
         if with_float:
-            float_path.rename(scratch / "model.float.onnx")
-            tflite(net, scratch / "model.float.tflite", SAMPLES, None)
+            float_path.rename(scratch / FLOAT[ONNX])
+            tflite(net, scratch / FLOAT[TFLITE], SAMPLES, None)
         else:
             float_path.unlink()
         manifest = _manifest(run.config, run, net, fold, calibration, scratch)
         manifest |= {"agreement": {}, "allowed": [], "card": ""}  # known once the files have been run
         (scratch / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
-        manifest["agreement"], manifest["allowed"] = _agree(run, net, load_bundle(scratch), calibration, allow)
+        manifest["agreement"], over = _agree(run, net, load_bundle(scratch), calibration)
+        if fold == ALL:  # a fold's own net is what the proof is made of
+            manifest["proof"], more = _proven(run)
+            over += more
+        refuse(over, allow)
+        manifest["allowed"] = over
         manifest["card"] = card(manifest)
         (scratch / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
         load_bundle(scratch)
@@ -94,23 +103,40 @@ def _put(scratch: Path, out: Path) -> None:
         scratch.rename(out)
 
 
-def _agree(
-    run: Run, net: Net, bundle: Bundle, calibration: dict[str, Any], allow: bool
-) -> tuple[dict[str, Any], list[str]]:
-    """Each back end that can be had against torch, on real windows (synthetic where none is at hand)."""
+def agreement_windows(run: Run) -> list[Window]:
+    """Real windows, all data sets alike; synthetic where none is at hand."""
     rng = np.random.default_rng([run.config.seed, 11])
-    real = [w for name, w in run.real.items()] or [run.synthetic]
+    real = list(run.real.values()) or [run.synthetic]
     chosen = []
     for source in real:
         for i in rng.choice(len(source), min(len(source), AGREEMENT_WINDOWS // len(real)), replace=False):
             mv = source.signal_uv[i].astype(np.float64) * 1e-3
             chosen.append(Window(mv, CONDITIONING.sampling_rate_hz, 0.0, WINDOW_S, "I"))
+    return chosen
+
+
+def _agree(run: Run, net: Net, bundle: Bundle, calibration: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Each back end that can be had against torch."""
+    chosen = agreement_windows(run)
     model: Model = replace(uncalibrated(), targets=targets_of(calibration))  # every value, as it is stated
     found, over = {}, []
     for name in ("ai-edge-litert", "tflite-runtime", "onnxruntime"):
         found[name] = agreement(TorchBackend(net), open_backend(bundle, name), model, chosen)
-        over += hold_to_gates(name, found[name], allow)
+        over += over_the_gates(name, found[name])
     return found, over
+
+
+def _proven(run: Run) -> tuple[dict[str, Any], list[str]]:
+    """What `export.proof` found of the folds' nets, by form, and what of it is over a gate."""
+    path = run.folder / PROOF
+    proof = json.loads(path.read_text()) if path.exists() else {}
+    if proof.get("weights") != {str(fold): run.digest(str(fold)) for fold in run.config.folds}:
+        return {}, [f"{path} is not there or of other weights; python -m export.proof {run.folder} makes it"]
+    said = {
+        form: {name: {k: round(row[k], 4) for k in ("mae", "mae_reference")} for name, row in by.items() if row["n"]}
+        for form, by in proof["forms"].items()
+    }
+    return said, lost(proof, REFERENCE)
 
 
 def _manifest(
@@ -171,6 +197,7 @@ def _manifest(
         "max_bridged_ms": calibration["max_bridged_ms"],
         "bridging_harm_ms": calibration["bridging_harm_ms"],
         "files": files,
+        "cost": cost(net, SAMPLES),
         "quantization": "int8: per-channel weights, ranges from calibration windows; ONNX u8 activations (QDQ)",
         "runtime_minima": _RUNTIME_MINIMA,
         "provenance": {

@@ -3,7 +3,7 @@
 The timeline counts samples from the first one that was received. It never goes backwards; what was lost leaves a jump
 of the index. A native stream says its rate. Every other board's is measured, on the device's clock where it tells the
 time and on ours where it does not; until it is known within 1 % its samples are held back, and then all of them come
-with the rate that was found.
+with the rate that was found. So are, for a moment, those behind a silence, until it is known whether it was a loss.
 """
 
 from __future__ import annotations
@@ -18,14 +18,30 @@ from firmware_bridge.frames import Frame, Info, to_millivolts
 from firmware_bridge.gaps import ByCounter, ByDeviceTime, BySilence, ClockStatistics
 from firmware_bridge.rate import FASTEST_HZ, SLOWEST_HZ, WITHIN, RateMeter
 
+_DEVICE_US_PER_S = (1e3, 1e9)  # of ours: a simulated device may be played faster than life
+_DRIFT_POINT_S, _DRIFT_LONGEST_S = 1.0, 600.0
 _MOST_HELD = 20_000  # frames whose rate is not known yet; the oldest go first
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What a count means. bits: of a count, None where nobody says. count_range: at its ends the converter may have
+    been overdriven.
+    """
+
+    picovolts_per_count: float = 1000.0
+    zero_count: int = 0
+    lead: str = "ECG"
+    bits: int | None = None
+    count_range: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
 class Samples:
     """Neighbouring samples. `index`: place of the first on the timeline; a jump from the last end is a gap.
 
-    fresh: nothing before them belongs with them, since the device restarted or became another lead or rate.
+    fresh: nothing before them belongs with them, since the device restarted or became another lead or rate. scale: what
+    made millivolts of the device's counts.
     """
 
     index: int
@@ -36,14 +52,7 @@ class Samples:
     lead_off: bool = False
     clipped: bool = False
     fresh: bool = False
-
-
-@dataclass(frozen=True)
-class _Scale:
-    picovolts_per_count: float
-    zero_count: int
-    lead: str
-    count_range: tuple[int, int] | None  # at its ends the converter may have been overdriven
+    scale: Scale = Scale()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +60,7 @@ class _Placed:
     index: int
     frame: Frame
     rate_hz: float
-    scale: _Scale
+    scale: Scale
     fresh: bool = False
 
 
@@ -62,6 +71,7 @@ class Clock:
         self.statistics = ClockStatistics()
         self.info: Info | None = None
         self.meter = RateMeter()
+        self._drift = RateMeter(*_DEVICE_US_PER_S, point_s=_DRIFT_POINT_S, longest_s=_DRIFT_LONGEST_S)
         self._board = board
         self._describes_itself = board.picovolts_per_count is None
         self._gaps: ByDeviceTime | ByCounter | BySilence
@@ -87,15 +97,21 @@ class Clock:
         return self._rate
 
     @property
+    def drift_ppm(self) -> float | None:
+        """How much faster the device's clock is than this machine's, where the device tells the time; from 20 s on."""
+        return None if self._drift.hz is None else self._drift.hz - 1e6
+
+    @property
     def measuring(self) -> bool:
         """Samples come, and are held back until it is known how fast."""
-        return bool(self._held)
+        return self._rate is None and bool(self._held)
 
     def link_opened(self) -> None:
         """The link is new: whoever is there must say again what it is, and what is missing was not lost on the wire."""
         self._confirmed = not self._describes_itself
         self._gaps.link_opened()
         self.meter.restart()
+        self._drift.skip()
         self._drop_held(len(self._held))
 
     def feed(self, *frames: Frame) -> list[Samples]:
@@ -124,19 +140,34 @@ class Clock:
         gap = self._gaps.before(frame, self._rate or self._last_rate or claimed, self._rate is not None)
         if gap is None or not len(frame.counts):
             return []
+        if isinstance(self._gaps, ByDeviceTime):
+            if self._gaps.guessed:
+                self._drift.skip()
+            self._drift.add(frame.arrival_s, round(self._gaps.elapsed_s * 1e6))
+        decided = self._decided()
         gap = self._continue(frame, gap)
         self._held.append((self._end + gap, frame))
         self._end += gap + len(frame.counts)
         self._counted += gap + len(frame.counts)
-        if self.meter.add(self._time_s(frame), self._counted) and not self._describes_itself:
+        if not self._describes_itself and self.meter.add(self._time_s(frame), self._counted):
             self._retime(self.meter.hz)
-        if self._rate is None:
+        if self._rate is None or self._gaps.undecided:
             if len(self._held) > _MOST_HELD:
                 self._drop_held(_MOST_HELD // 2)
-            return []
+            return decided
+        return decided + self._release(self._rate)
+
+    def _decided(self) -> list[_Placed]:
+        """What was held behind a silence moves to where it belongs; and goes, where another silence came after it."""
+        if self._gaps.found:
+            self._held = [(index + self._gaps.found, frame) for index, frame in self._held]
+            self._end += self._gaps.found
+        return self._release(self._rate) if self._gaps.guessed and self._rate is not None else []
+
+    def _release(self, rate_hz: float) -> list[_Placed]:
         ready, self._held = self._held, []
-        placed = [_Placed(index, held, self._rate, self._scale) for index, held in ready]
-        if self._fresh:
+        placed = [_Placed(index, frame, rate_hz, self._scale) for index, frame in ready]
+        if self._fresh and placed:
             self._fresh = False
             placed[0] = replace(placed[0], fresh=True)
         return placed
@@ -145,11 +176,13 @@ class Clock:
         """The gap before the frame; begins a new measurement where what comes does not go on from what was."""
         repaced = self._board.off_changes_pace and frame.lead_off != self._lead_was_off
         self._lead_was_off = frame.lead_off
-        if self._gaps.guessed or repaced:
-            self.meter.restart()
-            self._drop_held(len(self._held))
         if repaced:
+            self.meter.restart()
             self._rate = None
+        elif self._gaps.guessed:
+            self.meter.skip()
+        if repaced or (self._gaps.guessed and self._rate is None):
+            self._drop_held(len(self._held))
         return gap if self._last_rate is not None or self._held else 0  # nothing is before the timeline's beginning
 
     def _time_s(self, frame: Frame) -> float:
@@ -173,7 +206,7 @@ class Clock:
         del self._held[:count]
 
     def _describe(self, info: Info) -> None:
-        if not SLOWEST_HZ <= info.sampling_rate_hz <= FASTEST_HZ:
+        if not SLOWEST_HZ <= info.sampling_rate_hz <= FASTEST_HZ or not info.picovolts_per_count:
             self.statistics.refused_info += 1
             return
         before = self.info
@@ -186,7 +219,7 @@ class Clock:
             self.meter.restart()
         self.info, self._confirmed = info, True
         self._rate = self._last_rate = info.sampling_rate_hz
-        self._scale = _Scale(info.picovolts_per_count, info.zero_count, info.lead or "ECG", None)
+        self._scale = Scale(info.picovolts_per_count, info.zero_count, info.lead or "ECG", info.bits)
 
 
 def _follows(before: _Placed, after: _Placed) -> bool:
@@ -217,12 +250,13 @@ def _samples_of(run: list[_Placed]) -> list[Samples]:
             first.frame.lead_off,
             clipped,
             first.fresh,
+            scale,
         )
     ]
 
 
-def _scale_of(board: Board) -> _Scale:
+def _scale_of(board: Board) -> Scale:
     """What the row says; nothing yet for a stream that describes itself."""
     if board.picovolts_per_count is None or board.zero_count is None:
-        return _Scale(1.0, 0, "ECG", None)
-    return _Scale(board.picovolts_per_count, board.zero_count, board.lead or "ECG", board.count_range)
+        return Scale()
+    return Scale(board.picovolts_per_count, board.zero_count, board.lead or "ECG", board.bits, board.count_range)

@@ -1,7 +1,8 @@
 """What is missing before a frame: told by the device's clock, by a counter, or by nothing but silence.
 
 Each way has `before(frame, rate_hz, known)`: samples missing, or None for a frame that has no place any more. `known`:
-the rate is measured, and not a mere claim. `guessed`: that number came from the host's clock.
+the rate is measured, and not a mere claim. `guessed`: that number came from the host's clock. `undecided`: it is not
+known yet, and `found` will be what is missing before everything that came since.
 """
 
 from __future__ import annotations
@@ -15,14 +16,17 @@ from firmware_bridge.frames import Frame
 _TIME_WRAP_US = 1 << 32
 _JUMP_SAMPLES = 1.5  # a step of the device's clock beyond this is a loss, even if no frame is missing
 SILENCE_S = 0.5  # between two frames: only the host's clock can tell how much is missing in it
+_SETTLED_S = 0.25  # behind a silence: until then what had piled up has come, or it will not
+_NOTHING_S = 0.05  # missing behind a silence is nothing: it was a stall
 _NARROW_BITS = 8  # with fewer a frame that comes late cannot be told from a loss
+_CLAIMED_WITHIN = 4  # a board's rate is what its row claims within this factor
 _BACK_S = 1.0  # a device's clock that goes back by more was started again
 
 
 @dataclass
 class ClockStatistics:
-    """lost_samples: missing while the link was up. before_info: samples from before it was known what or how fast they
-    are, that are in no window. retimed: times that the rate turned out to be another.
+    """lost_samples: missing while the link was up and the rate known. before_info: samples from before it was known
+    what or how fast they are, that are in no window. retimed: times that the rate turned out to be another.
     """
 
     lost_frames: int = 0
@@ -38,7 +42,8 @@ class ClockStatistics:
 class _Gaps:
     def __init__(self, statistics: ClockStatistics) -> None:
         self.statistics = statistics
-        self.guessed = False
+        self.guessed = self.undecided = False
+        self.found = 0
         self._last: Frame | None = None  # the last frame of any kind that was accepted
         self._sample_arrival_s: float | None = None
         self._link_was_lost = False
@@ -55,22 +60,50 @@ class _Gaps:
     def _waited_s(self, frame: Frame) -> float:
         return 0.0 if self._sample_arrival_s is None else frame.arrival_s - self._sample_arrival_s
 
-    def _gap(self, missing: float, lost_link: bool) -> int:
+    def _gap(self, missing: float, uncounted: bool) -> int:
         gap = max(0, round(missing))
-        if not lost_link:
+        if not uncounted:
             self.statistics.lost_samples += gap
         return gap
 
 
 class BySilence(_Gaps):
-    """Nothing counts and nothing tells the time: a damaged frame goes unseen, a silence is as long as it was here."""
+    """Nothing counts and nothing tells the time: a damaged frame goes unseen.
+
+    A silence is a loss of as much as does not come at once when it ends: a host or an adapter that stalled delivers.
+    """
+
+    def __init__(self, statistics: ClockStatistics) -> None:
+        super().__init__(statistics)
+        self._silent_since_s = self._ended_s = 0.0  # of the silence that is undecided
+        self._came = 0  # samples since
+
+    def link_opened(self) -> None:
+        super().link_opened()
+        self.undecided = False
 
     def before(self, frame: Frame, rate_hz: float, known: bool) -> int | None:
-        first, waited_s = self._sample_arrival_s is None, self._waited_s(frame)
+        before_s, waited_s = self._sample_arrival_s, self._waited_s(frame)
         lost_link, self._link_was_lost = self._link_was_lost, False
-        self._last, self._sample_arrival_s = frame, frame.arrival_s
-        self.guessed = not first and (waited_s > SILENCE_S or lost_link)
-        return self._gap(waited_s * rate_hz - len(frame.counts), lost_link) if self.guessed else 0
+        self._last, self._sample_arrival_s, self.found = frame, frame.arrival_s, 0
+        self.guessed = before_s is not None and (waited_s > SILENCE_S or lost_link)
+        if before_s is None:
+            return 0
+        if self.undecided and waited_s > 0 and (self.guessed or before_s - self._ended_s >= _SETTLED_S):
+            self._decide(before_s, rate_hz)  # at the end of a moment: all of its samples are counted
+        self._came += len(frame.counts)
+        if not self.guessed:
+            return 0
+        if lost_link or not known:
+            return self._gap(waited_s * rate_hz - len(frame.counts), uncounted=True)
+        self.undecided, self._silent_since_s, self._ended_s = True, before_s, frame.arrival_s
+        self._came = len(frame.counts)
+        return 0
+
+    def _decide(self, now_s: float, rate_hz: float) -> None:
+        missing = (now_s - self._silent_since_s) * rate_hz - self._came
+        self.undecided = False
+        self.found = self._gap(missing, uncounted=False) if missing > _NOTHING_S * rate_hz else 0
 
 
 class ByCounter(_Gaps):
@@ -127,7 +160,7 @@ class ByDeviceTime(_Gaps):
         self._time_us = 0  # device time, still wrapped, of the last samples
         self._size = 0  # how many those were
         self._took_us: float | None = None  # by the rate of their time, where that was known
-        self._frames_missing = False  # since then
+        self._frames_missing = 0  # since then
 
     def before(self, frame: Frame, rate_hz: float, known: bool) -> int | None:
         if not self._in_order(frame):
@@ -158,7 +191,7 @@ class ByDeviceTime(_Gaps):
                 self.statistics.restarts += 1
             else:
                 self.statistics.lost_frames += ahead - 1
-                self._frames_missing |= ahead > 1
+                self._frames_missing += ahead - 1
         self._last = frame
         return True
 
@@ -168,7 +201,7 @@ class ByDeviceTime(_Gaps):
             return 0
         waited_s = self._waited_s(frame)
         lost_link, self._link_was_lost = self._link_was_lost, False
-        frames_missing, self._frames_missing = self._frames_missing, False
+        frames_missing, self._frames_missing = self._frames_missing, 0
         step_us = float((frame.device_time_us or 0) - self._time_us) % _TIME_WRAP_US
         if step_us > _TIME_WRAP_US / 2 and waited_s * 1e6 < _TIME_WRAP_US / 2:
             step_us -= _TIME_WRAP_US  # a little early: rounding, or a rate that is not quite the stated one
@@ -189,9 +222,9 @@ class ByDeviceTime(_Gaps):
         missing = (step_us - took_us) * 1e-6 * rate_hz
         if not known:  # a claimed rate must not make gaps, or it would be measured as what it claims
             self.guessed = step_us * 1e-6 > SILENCE_S
-            frames_missing = False
+            counted = frames_missing * self._size  # needs no rate, but a damaged counter that no checksum tells of
             if not self.guessed:
-                return 0
+                return self._gap(counted if counted <= _CLAIMED_WITHIN * missing else 0, lost_link)
         if missing < _JUMP_SAMPLES and not lost_link and not frames_missing:
             return 0
         return self._gap(missing, lost_link)

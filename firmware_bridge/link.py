@@ -6,6 +6,7 @@ import contextlib
 import errno
 import termios
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,6 +15,7 @@ import serial
 
 from firmware_bridge.boards import Board
 from firmware_bridge.handshake import Handshake
+from firmware_bridge.ports import STABLE_NAMES, access_to, by_id, way_in
 
 State = Literal["absent", "opening", "identifying", "streaming", "silent", "backing off"]
 EXIT_PORT = 3
@@ -44,18 +46,12 @@ def explain(port: str, error: Exception) -> str:
     if number == errno.ENOENT:
         return f"{port}: no such port; is the device plugged in? Look into /dev/serial/by-id/"
     if number in (errno.EACCES, errno.EPERM):
-        return f"{port}: no permission; join the group that owns it: sudo usermod -aG dialout $USER, then log in again"
+        return f"{port}: no permission; {way_in(access_to(port))}"
     if number == errno.EBUSY or "exclusively lock" in str(error):
         return f"{port}: another program has it open; close that one first"
     if number in (errno.ENOTTY, errno.EISDIR, errno.EINVAL) or "configure port" in str(error):
         return f"{port}: no serial port; give one such as /dev/serial/by-id/... or /dev/ttyUSB0"
     return f"{port}: cannot be opened ({error}); is it a serial port?"
-
-
-def by_id(port: str, folder: Path = Path("/dev/serial/by-id")) -> str:
-    """The name under which this device comes back, whatever its number is then; `port` where it has no such name."""
-    target = Path(port).resolve()
-    return next((str(link) for link in sorted(folder.glob("*")) if link.resolve() == target), port)
 
 
 def _why_lost(error: Exception) -> str:
@@ -65,11 +61,22 @@ def _why_lost(error: Exception) -> str:
 
 
 class Link:
-    """One serial port with back-off. Reading never blocks; opening may, for as long as a write does (a second)."""
+    """One serial port with back-off. Reading never blocks; opening may, for as long as a write does (a second).
 
-    def __init__(self, port: str, board: Board) -> None:
+    trouble: why a port that is there cannot be opened again; None while it can, or while it is simply away.
+    """
+
+    def __init__(
+        self,
+        port: str,
+        board: Board,
+        now: Callable[[], float] = time.monotonic,
+        stable_names: Sequence[Path] = STABLE_NAMES,
+    ) -> None:
         self.port, self.board = port, board
         self.state: State = "absent"
+        self.trouble: str | None = None
+        self._now, self._stable_names = now, stable_names
         self._path = port
         self._serial: serial.Serial | None = None
         self._attempt = 0
@@ -84,21 +91,23 @@ class Link:
             opened = serial.Serial(self._path, self.board.baud, timeout=0, write_timeout=1.0, exclusive=True)
         except (OSError, termios.error, ValueError) as error:
             self._back_off()
-            raise PortError(explain(self.port, error)) from error
+            said = explain(self.port, error)
+            self.trouble = None if getattr(error, "errno", None) == errno.ENOENT else said
+            raise PortError(said) from error
         try:
-            opened.write(self._handshake.begin(time.monotonic()))
+            opened.write(self._handshake.begin(self._now()))
         except (OSError, termios.error) as error:
             opened.close()
             self._back_off()
             raise PortError(f"{self.port}: closed while it was being opened ({error}); is the cable loose?") from error
-        self._path = by_id(self._path)
-        self._serial, self._attempt, self.state = opened, 0, "identifying"
-        self._last_data_s = time.monotonic()
+        self._path = by_id(self._path, self._stable_names)
+        self._serial, self.state, self.trouble = opened, "identifying", None
+        self._last_data_s = self._now()
         return LinkEvent("opened", self._last_data_s)
 
     def _back_off(self) -> None:
         self.state = "backing off"
-        self._next_try_s = time.monotonic() + _BACK_OFF_S[min(self._attempt, len(_BACK_OFF_S) - 1)]
+        self._next_try_s = self._now() + _BACK_OFF_S[min(self._attempt, len(_BACK_OFF_S) - 1)]
         self._attempt += 1
 
     def fileno(self) -> int | None:
@@ -107,7 +116,7 @@ class Link:
     def poll(self) -> LinkEvent | None:
         """Read what there is, or try to open a lost port when its time has come. Does not block."""
         if self._serial is None:
-            if time.monotonic() < self._next_try_s:
+            if self._now() < self._next_try_s:
                 return None
             try:
                 return self.open()
@@ -115,16 +124,16 @@ class Link:
                 return None
         try:
             data = self._serial.read(_READ_SIZE)
-            say = self._handshake.hear(data, time.monotonic())
+            say = self._handshake.hear(data, self._now())
             if say:
                 self._serial.write(say)
         except (OSError, termios.error, TypeError) as error:  # TypeError: pyserial, of a port closed under its feet
             self.close()
             self._back_off()
-            return LinkEvent("lost", time.monotonic(), reason=_why_lost(error))
-        now = time.monotonic()
+            return LinkEvent("lost", self._now(), reason=_why_lost(error))
+        now = self._now()
         if data:
-            self._last_data_s = now
+            self._last_data_s, self._attempt = now, 0  # that it opened is not enough to be patient with it again
             self.state = "streaming" if self._handshake.complete else "identifying"
             return LinkEvent("data", now, bytes(data))
         if now - self._last_data_s > _SILENT_AFTER_S:

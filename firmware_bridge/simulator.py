@@ -9,45 +9,44 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import random
 import select
 import time
 import tty
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from firmware_bridge.boards import BOARDS, Board
+from firmware_bridge.cable import Ledger, Piece
 from firmware_bridge.faults import Faults
 from firmware_bridge.frames import Info
 from firmware_bridge.protocols import ENCODERS, native
 
 _INFO_EVERY_S = 5.0
 _OFF_COUNTS = 0.45  # of full scale: where a native device's amplifier goes when an electrode is off
+_OVERDRIVE = 16  # times the usual gain, when it clips
 _LONGEST_WORD = 64  # of what a host may say
 
 
-@dataclass
-class Ledger:
-    """Exactly what the simulated device did."""
+@dataclass(frozen=True)
+class _Converter:
+    """What its counts can be. off: where the amplifier goes when an electrode is off."""
 
-    frames: int = 0
-    samples: int = 0
-    dropped_frames: int = 0
-    dropped_samples: int = 0
-    unplugged: list[tuple[float, float]] = field(default_factory=list)
-    lead_off: list[tuple[float, float]] = field(default_factory=list)
-    overrun_bytes: int = 0
+    low: int
+    high: int
+    zero: int
+    off: int
 
-    def to_dict(self) -> dict[str, object]:
-        return asdict(self)
+    def overdriven(self, counts: NDArray[np.int32]) -> NDArray[np.int32]:
+        wide = (counts.astype(np.int64) - self.zero) * _OVERDRIVE + self.zero
+        return np.clip(wide, self.low, self.high).astype(np.int32)
 
 
 class Wearable:
-    """The device: `frames()` gives (device time at which the frame is complete in s, bytes or None if it is lost)."""
+    """The device and its cable: `pieces()` is what comes out of its end, and when; `ledger` what was done to it."""
 
     def __init__(
         self,
@@ -61,28 +60,35 @@ class Wearable:
 
         missing: (n,) where the recording has no sample; a frame with one is never sent.
         """
-        self.faults = faults or Faults()
+        self.faults, self.seed = faults or Faults(), seed
         if isinstance(what, Info):
             self.board = BOARDS["native"]
             self.info: Info | None = what
             self.sampling_rate_hz, self._size = what.sampling_rate_hz, what.samples_per_frame
-            self._off_count = round(_OFF_COUNTS * 2**what.bits / 2) + what.zero_count
+            half, zero = 1 << what.bits - 1, what.zero_count
+            self._converter = _Converter(zero - half, zero + half - 1, zero, round(_OFF_COUNTS * half) + zero)
         elif what.sampling_rate_hz is None:
             raise ValueError(f"board {what.name} describes itself: it needs an Info")
         else:
             self.board, self.info = what, None
             self.sampling_rate_hz, self._size = what.sampling_rate_hz, what.samples_per_frame
-            self._off_count = what.count_range[1]  # where it has no flag, this is all that it shows
+            low, high = what.count_range
+            self._converter = _Converter(
+                low, high, what.zero_count or 0, off=high
+            )  # all that it can show without a flag
             counts = counts[: len(counts) // self._size * self._size]  # its frames are never shorter
         self.counts = counts
         self.missing = np.zeros(len(counts), np.bool_) if missing is None else missing
         self.ledger = Ledger(
-            unplugged=[(a, b) for kind, a, b in self.faults.events if kind == "unplug"],
-            lead_off=[(a, b) for kind, a, b in self.faults.events if kind == "lead_off"],
+            unplugged=list(self.faults.spans_s("unplug")), lead_off=list(self.faults.spans_s("lead_off"))
         )
         self._encoder = ENCODERS[self.board.protocol](self.board)
-        self._random = random.Random(seed)
         self._sequence = 0
+
+    @property
+    def frames_made(self) -> int:
+        """Of any kind: what its counter would say, had it no end."""
+        return self._sequence
 
     def describe(self, device_s: float) -> bytes:
         """What it says of itself: an INFO frame of the native protocol, nothing elsewhere."""
@@ -92,27 +98,47 @@ class Wearable:
         self._sequence += 1
         return data
 
+    def introduce(self, device_s: float) -> Piece:
+        """The same as a piece."""
+        number = self._sequence
+        return Piece(device_s, self.describe(device_s), number)
+
     def frames(self) -> Iterator[tuple[float, bytes | None]]:
-        rate, size = self.sampling_rate_hz, self._size
+        """When and what arrives; None for what does not."""
+        return ((piece.due_s, piece.data or None) for piece in self.pieces())
+
+    def pieces(self) -> Iterator[Piece]:
+        return self.faults.happen(self._made(), self.seed, self.board.baud, self.ledger)
+
+    def _made(self) -> Iterator[Piece]:
+        """As the device makes them."""
+        rate, size, ledger = self.sampling_rate_hz, self._size, self.ledger
         next_info = _INFO_EVERY_S
         for first in range(0, len(self.counts), size):
-            counts = self.counts[first : first + size]
-            start_s, end_s = first / rate, (first + len(counts)) / rate
-            off = self.faults.active("lead_off", start_s)
+            counts, start_s = self.counts[first : first + size], first / rate
+            end_s = (first + len(counts)) / rate
+            off, clipped = self.faults.active("lead_off", start_s), False
             if off:
-                counts = np.full(len(counts), self._off_count, np.int32)
-            data: bytes | None = self._encoder.encode(self._sequence, round(start_s * 1e6), counts, off)
+                counts = np.full(len(counts), self._converter.off, np.int32)
+                ledger.lead_off_samples += len(counts)
+            elif self.faults.active("clip", start_s):
+                counts = self._converter.overdriven(counts)
+                cut = int(np.count_nonzero((counts == self._converter.low) | (counts == self._converter.high)))
+                ledger.clipped_samples += cut
+                clipped = cut > 0
+            number = self._sequence
+            data = self._encoder.encode(number, round(start_s * 1e6), counts, off, clipped)
             self._sequence += 1
-            self.ledger.frames += 1
-            self.ledger.samples += len(counts)
-            if self._random.random() < self.faults.drop or self.missing[first : first + size].any():
-                self.ledger.dropped_frames += 1
-                self.ledger.dropped_samples += len(counts)
-                data = None
-            yield end_s, data
+            piece = Piece(end_s, data, number, first, len(counts))
+            ledger.frames += 1
+            ledger.samples += len(counts)
+            if self.missing[first : first + size].any():
+                ledger.book(piece, "dropped")
+                piece = replace(piece, data=b"")
+            yield piece
             if self.info is not None and end_s >= next_info:
                 next_info += _INFO_EVERY_S
-                yield end_s, self.describe(end_s)
+                yield self.introduce(end_s)
 
 
 class Conversation:
@@ -196,7 +222,7 @@ class _Pty:
 
     def send(self, data: bytes) -> int:
         """Bytes that did not fit: a real USB port overruns, so nothing waits for the host."""
-        if self.master < 0:
+        if self.master < 0 or not data:
             return 0
         try:
             return len(data) - os.write(self.master, data)
@@ -226,15 +252,16 @@ def play(
                 cable.send(talk.answer(heard, 0.0))
                 started = talk.streaming
         zero = time.monotonic()
-        for due_s, data in wearable.frames():
+        for piece in wearable.pieces():
             if stop():
                 break
-            reply = _pace(cable, talk, zero, due_s, speed)
-            unplugged = wearable.faults.active("unplug", due_s)
-            if unplugged != (cable.master < 0):
-                cable.unplug() if unplugged else cable.plug()
-            if data is not None and talk.streaming and not wearable.faults.active("stall", due_s):
-                wearable.ledger.overrun_bytes += cable.send(data)
+            reply = _pace(cable, talk, zero, piece.due_s, speed)
+            if piece.plugged != (cable.master >= 0):
+                cable.plug() if piece.plugged else cable.unplug()
+            if talk.streaming:
+                wearable.ledger.overrun_bytes += cable.send(piece.data)
+            else:
+                wearable.ledger.unasked_bytes += len(piece.data)
             if reply:  # made after this frame, so that its number is behind the frame's
                 cable.send(reply)
         time.sleep(0.2)  # what is still in the pty goes with it

@@ -56,7 +56,7 @@ def test_a_report_needs_numpy_and_a_back_end_and_nothing_heavy() -> None:
     code = (
         "import sys, numpy as np\n"
         "from edge_runtime import annotations, cli, offline, session, demo, monitor, stream\n"
-        "from edge_runtime.sinks import jsonl, live, recorder\n"
+        "from edge_runtime.sinks import jsonl, live, recorder, waveform\n"
         "from edge_runtime.bundle import load_bundle\nfrom edge_runtime.backends import open_backend\n"
         "from edge_runtime.analysis import analyse_window\nfrom edge_runtime.windows import Window\n"
         "b = load_bundle(); n = open_backend(b)\n"

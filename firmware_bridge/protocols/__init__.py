@@ -35,10 +35,18 @@ class Parser(Protocol):
 
 
 class Encoder(Protocol):
-    """sequence: of the frame, unwrapped; device_time_us: of its first sample; counts: (samples a frame,)."""
+    """sequence: of the frame, unwrapped; device_time_us: of its first sample; counts: (samples a frame,).
+
+    lead_off, clipped: said where the protocol has a flag for it.
+    """
 
     def encode(
-        self, sequence: int, device_time_us: int, counts: NDArray[np.int32], lead_off: bool = False
+        self,
+        sequence: int,
+        device_time_us: int,
+        counts: NDArray[np.int32],
+        lead_off: bool = False,
+        clipped: bool = False,
     ) -> bytes: ...
 
 

@@ -108,7 +108,14 @@ class AsciiEncoder:
         self._columns = _columns(board)
         self._labelled = self._columns.fields > 1 and self._columns.time_ms is None
 
-    def encode(self, sequence: int, device_time_us: int, counts: NDArray[np.int32], lead_off: bool = False) -> bytes:
+    def encode(
+        self,
+        sequence: int,
+        device_time_us: int,
+        counts: NDArray[np.int32],
+        lead_off: bool = False,
+        clipped: bool = False,
+    ) -> bytes:
         columns = self._columns
         if lead_off and columns.leads_off is None:
             return _LEADS_OFF + b"\r\n"

@@ -118,7 +118,14 @@ class BitalinoEncoder:
             if place != self._place
         )
 
-    def encode(self, sequence: int, device_time_us: int, counts: NDArray[np.int32], lead_off: bool = False) -> bytes:
+    def encode(
+        self,
+        sequence: int,
+        device_time_us: int,
+        counts: NDArray[np.int32],
+        lead_off: bool = False,
+        clipped: bool = False,
+    ) -> bytes:
         length = self._packet.length
         bits = self._resting | int(counts[0]) << self._packet.shift(self._place) | (sequence & 0x0F) << 8 * length - 4
         frame = bytearray(bits.to_bytes(length, "little"))

@@ -60,7 +60,14 @@ class ChordsEncoder:
         self._resting = [board.zero_count or 0] * _packet(board).channels
         self._channel = board.channel
 
-    def encode(self, sequence: int, device_time_us: int, counts: NDArray[np.int32], lead_off: bool = False) -> bytes:
+    def encode(
+        self,
+        sequence: int,
+        device_time_us: int,
+        counts: NDArray[np.int32],
+        lead_off: bool = False,
+        clipped: bool = False,
+    ) -> bytes:
         values = list(self._resting)
         values[self._channel] = int(counts[0])
         return _HEAD + bytes([sequence & 0xFF]) + b"".join(v.to_bytes(2, "big") for v in values) + bytes([_FOOT])

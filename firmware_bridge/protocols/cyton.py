@@ -45,7 +45,14 @@ class CytonEncoder:
     def __init__(self, board: Board) -> None:
         self._channel = board.channel
 
-    def encode(self, sequence: int, device_time_us: int, counts: NDArray[np.int32], lead_off: bool = False) -> bytes:
+    def encode(
+        self,
+        sequence: int,
+        device_time_us: int,
+        counts: NDArray[np.int32],
+        lead_off: bool = False,
+        clipped: bool = False,
+    ) -> bytes:
         samples = bytearray(3 * _CHANNELS)
         samples[3 * self._channel : 3 * self._channel + 3] = int(counts[0]).to_bytes(3, "big", signed=True)
         return bytes([_HEAD, sequence & 0xFF, *samples, *bytes(6), _FIRST_FOOT])

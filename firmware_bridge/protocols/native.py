@@ -10,7 +10,7 @@ from __future__ import annotations
 import binascii
 import struct
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ COMMANDS = {HELLO: "hello", START: "start", STOP: "stop"}
 LEAD_OFF, CLIPPED, OVERRUN, LOW_BATTERY, WIDE = 1, 2, 4, 8, 16
 LONGEST_FRAME = 1100  # 255 samples of 24 bits, or an INFO with three strings of 255 bytes, with COBS on top
 
+_CRC_ORDER: Literal["little", "big"] = "little"
 _HEADER = struct.Struct("<BBHI")
 _INFO = struct.Struct("<IIIIiBBHH")
 
@@ -33,6 +34,11 @@ _INFO = struct.Struct("<IIIIiBBHH")
 def crc16(data: bytes) -> int:
     """CRC-16/CCITT-FALSE: 0x29B1 over b"123456789"."""
     return binascii.crc_hqx(data, 0xFFFF)
+
+
+def residual(body: bytes) -> int:
+    """Zero for a frame before COBS whose checksum is right."""
+    return crc16(body[:-2]) ^ int.from_bytes(body[-2:], _CRC_ORDER)
 
 
 def cobs_encode(data: bytes) -> bytes:
@@ -66,7 +72,7 @@ def cobs_decode(data: bytes) -> bytes | None:
 
 def _frame(kind: int, sequence: int, device_time_us: int, payload: bytes = b"") -> bytes:
     body = _HEADER.pack(VERSION, kind, sequence & 0xFFFF, device_time_us & 0xFFFFFFFF) + payload
-    return cobs_encode(body + struct.pack("<H", crc16(body))) + b"\0"
+    return cobs_encode(body + crc16(body).to_bytes(2, _CRC_ORDER)) + b"\0"
 
 
 def encode_samples(
@@ -112,8 +118,15 @@ class NativeEncoder:
     def __init__(self, board: Board | None = None) -> None:
         pass
 
-    def encode(self, sequence: int, device_time_us: int, counts: NDArray[np.int32], lead_off: bool = False) -> bytes:
-        return encode_samples(sequence, device_time_us, counts, LEAD_OFF if lead_off else 0)
+    def encode(
+        self,
+        sequence: int,
+        device_time_us: int,
+        counts: NDArray[np.int32],
+        lead_off: bool = False,
+        clipped: bool = False,
+    ) -> bytes:
+        return encode_samples(sequence, device_time_us, counts, LEAD_OFF * lead_off | CLIPPED * clipped)
 
 
 class NativeParser:
@@ -151,7 +164,7 @@ class NativeParser:
         if body is None or len(body) < _HEADER.size + 2:
             self.statistics.resynchronised_bytes += len(chunk) + 1
             return None
-        if crc16(body[:-2]) != int.from_bytes(body[-2:], "little"):
+        if residual(body):
             self.statistics.bad_checksum += 1
             return None
         version, kind, sequence, time_us = _HEADER.unpack_from(body)

@@ -142,7 +142,14 @@ class OpenViewEncoder:
         self._packet = _packet(board)
         self._dtype = np.dtype(f"<i{self._packet.width}")
 
-    def encode(self, sequence: int, device_time_us: int, counts: NDArray[np.int32], lead_off: bool = False) -> bytes:
+    def encode(
+        self,
+        sequence: int,
+        device_time_us: int,
+        counts: NDArray[np.int32],
+        lead_off: bool = False,
+        clipped: bool = False,
+    ) -> bytes:
         packet = self._packet
         payload = bytearray(packet.length)
         if packet.zeros_are_off and not lead_off:

@@ -144,6 +144,12 @@ def test_the_peer_is_read_as_it_means_its_points() -> None:
     assert abs(points["P peak"]["mean"]) < 20
 
 
+@pytest.mark.parametrize("found", [{}, {"ECG_R_Peaks": np.array([1.0, 2.0])}])
+def test_where_the_peer_fails_it_has_found_nothing(found: dict, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(neurokit, "delineated", lambda mv, rate: found)
+    assert peer_waves(np.zeros(2500), 250.0) == ()
+
+
 def committed() -> dict:
     return json.loads((RESULTS / "fiducials.json").read_text())
 
@@ -165,6 +171,7 @@ def test_the_committed_fiducials_are_above_their_floor(point: str) -> None:
 
 
 def test_the_committed_waves_are_above_their_floor() -> None:
-    for kind, floor in (("P", 0.97), ("QRS", 0.995), ("T", 0.99)):
+    """A window that is refused as noise has no waves: four of 320 are."""
+    for kind, floor in (("P", 0.98), ("QRS", 0.98), ("T", 0.98)):
         table = committed()["found"]["leadwire int8"]["ludb I + II"]["waves"][kind]
         assert min(table["sensitivity"], table["precision"]) >= floor

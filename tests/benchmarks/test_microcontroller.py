@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.microcontroller import CORES, Core, Litert, differences, run_on_core
-from benchmarks.report import microcontroller_markdown
+from benchmarks.microcontroller import CORES, Core, Litert, differences, markdown, run_on_core
 from edge_runtime.bundle import Bundle
 from edge_runtime.conditioning import compand, condition
 from edge_runtime.errors import UsageError
@@ -50,6 +49,6 @@ def test_a_core_without_its_compiler_says_what_to_install(
 
 def test_the_table_says_when_a_core_is_off() -> None:
     good, bad = ({"masks": {"most_steps": n, "differing": 0.5}} for n in (0, 3))
-    said = microcontroller_markdown({"cores": {"a": {"against_reference": good}, "b": {"against_reference": bad}}})
+    said = markdown({"cores": {"a": {"against_reference": good}, "b": {"against_reference": bad}}})
     rows = said.splitlines()
     assert "bit for bit" in rows[2] and "up to 3 steps off" in rows[3]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import json
 import os
 import signal
@@ -139,11 +140,57 @@ def test_run_and_analyse_agree_through_a_real_pty(heart: Path, tmp_path: Path) -
     assert json.loads(ledger)["overrun_bytes"] == 0
     assert all(r["latency_ms"] is not None and r["utc"].endswith("Z") for r in live)
     assert "Research use only" in done.stderr
+    kept_as_wfdb = reports_in(leadwire("analyse", kept / "ecg", "--hop", "1").stdout)
+    apart_from_file = {r["end_s"]: {k: v for k, v in r.items() if k not in apart} for r in kept_as_wfdb}
+    assert full == {end: apart_from_file[end] for end in full}, "the record that was kept is what was analysed"
+    about = json.loads((kept / "session.json").read_text())
+    assert {"version", "source", "board", "session", "started_utc", "bundle", "backend", "python"} <= about.keys()
+    assert about["bundle"] == live[0]["bundle"]
+    assert about["session"] == live[0]["session"]
+    assert {"leadwire", "numpy"} <= about["packages"].keys()
+    assert about["options"]["board"] == "native"
     replayed = reports_in(leadwire("replay", kept).stdout)
     apart = ("session", "utc", "latency_ms")
     assert [{k: v for k, v in r.items() if k not in apart} for r in replayed] == [
         {k: v for k, v in r.items() if k not in apart} for r in live
     ], "what was recorded gives the same reports again"
+
+
+def test_a_run_that_was_killed_leaves_a_folder_that_can_be_read(heart: Path, tmp_path: Path) -> None:
+    link, kept, out = tmp_path / "port", tmp_path / "kept", tmp_path / "out.jsonl"
+    command = [sys.executable, "-m", "edge_runtime.cli"]
+    play = [*command, "simulate", "--record", str(heart), "--link", str(link), "--speed", "8"]
+    run = [*command, "run", "--port", str(link), "--record", str(kept)]
+    with subprocess.Popen(play, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as device:
+        assert device.stdout
+        device.stdout.readline()
+        with (
+            out.open("w") as file,
+            subprocess.Popen(run, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as killed,
+        ):
+            assert killed.stdout
+            for _ in range(20):
+                file.write(killed.stdout.readline())
+            killed.kill()
+        device.terminate()
+    apart = ("session", "utc", "latency_ms")
+    live = [{k: v for k, v in r.items() if k not in apart} for r in reports_in(out.read_text())]
+    again = [{k: v for k, v in r.items() if k not in apart} for r in reports_in(leadwire("replay", kept).stdout)]
+    assert len(again) >= 10, "what was on its way to the disk a second before is there"
+    assert again[:20] == live[: len(again)][:20]
+    held = wfdb.rdrecord(str(kept / "ecg"), physical=False).d_signal[:, 0]
+    played = wfdb.rdrecord(str(heart), physical=False).d_signal[:, 0]
+    assert len(held) > 360
+    assert np.array_equal(held, played[: len(held)])
+
+
+def test_a_replay_by_another_bundle_says_so(tmp_path: Path) -> None:
+    (tmp_path / "session.json").write_text('{"version": 1, "source": "p", "board": "native", "bundle": "old@1234567"}')
+    for name in ("events.jsonl", "bytes.bin"):
+        (tmp_path / name).touch()
+    done = leadwire("replay", tmp_path)
+    assert done.returncode == 0
+    assert "was recorded with old@1234567" in done.stderr
 
 
 def test_a_stopped_run_ends_cleanly(heart: Path, tmp_path: Path) -> None:
@@ -174,6 +221,7 @@ def test_a_stopped_run_ends_cleanly(heart: Path, tmp_path: Path) -> None:
 BAD: list[tuple[int, str, list[str]]] = [
     (3, "no such port; is the device plugged in", ["run", "--port", "/dev/none"]),
     (3, "no serial port", ["run", "--port", "/etc/hostname"]),
+    (3, "no such port; is the device plugged in", ["doctor", "--port", "/dev/none"]),
     (2, "no board 'cray'; there are native", ["run", "--port", "/dev/none", "--board", "cray"]),
     (2, "no back end 'gpu'", ["run", "--port", "/dev/none", "--backend", "gpu"]),
     (2, "cannot be written", ["run", "--port", "/dev/none", "--out", "/none/x.jsonl"]),
@@ -251,25 +299,34 @@ def test_a_reader_that_has_had_enough_ends_the_run(heart: Path, tmp_path: Path) 
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody without permission")
-def test_a_port_without_permission_names_the_group(tmp_path: Path) -> None:
-    """As nobody, on a pty that only root may open."""
+@pytest.mark.parametrize("group", ["dialout", "plugdev"])
+def test_a_port_without_permission_names_its_group(group: str) -> None:
+    """As nobody, on a pty that only root and its group may open."""
     code = (
-        "import os\nos.setgid(65534); os.setuid(65534)\n"
+        "import os\nos.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
         "from firmware_bridge.link import Link, PortError\nfrom firmware_bridge.boards import BOARDS\n"
         "try:\n    Link(PORT, BOARDS['native']).open()\nexcept PortError as e:\n    print(e, e.exit_code)\n"
     )
     import firmware_bridge.link  # noqa: F401  compiled before privileges are dropped
 
     master, slave = os.openpty()
-    os.fchmod(slave, 0o600)
+    os.fchown(slave, 0, grp.getgrnam(group).gr_gid)
+    os.fchmod(slave, 0o660)
     program = (
         f"PORT = {os.ttyname(slave)!r}\nimport serial, numpy, firmware_bridge.link, firmware_bridge.boards\n{code}"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     os.close(master)
     os.close(slave)
-    assert "usermod -aG dialout" in done.stdout, done.stderr
+    assert f"no permission; join the group that owns it: sudo usermod -aG {group} $USER" in done.stdout, done.stderr
     assert done.stdout.strip().endswith("3")
+
+
+def test_a_udev_rule_is_printed_and_nothing_else() -> None:
+    done = leadwire("doctor", "--udev")
+    assert done.returncode == 0
+    assert 'GROUP:="dialout"' in done.stdout
+    assert done.stderr == ""
 
 
 def test_boards_and_inspect_say_what_there_is() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from edge_runtime.doctor import examine, listen
 from firmware_bridge.boards import BOARDS
+from firmware_bridge.ports import Access
 from tests.firmware_bridge.test_diagnosis import bytes_of
 
 
@@ -27,14 +28,23 @@ def pi(tmp_path: Path) -> Path:
 
 
 def test_it_names_the_port_by_id_and_what_to_do_about_it(pi: Path) -> None:
-    said = "\n".join(examine(pi, lambda port: False))
+    outside = Access("plugdev", group_may=True, listed=False, held=False)
+    said = "\n".join(examine(pi, lambda port: False, lambda port: outside))
     assert "machine: Raspberry Pi 4 Model B Rev 1.4" in said
     assert "84 C: too hot" in said
     assert "now throttled; since it started under-voltage" in said
     assert "by-id/usb-FTDI_FT232R-if00-port0 (now " in said
     assert said.count("port ") == 1, "a port and its link are one"
-    assert "no permission: sudo usermod -aG " in said
+    assert "no permission: join the group that owns it: sudo usermod -aG plugdev $USER" in said
     assert "latency timer 16 ms" in said
+
+
+def test_a_port_without_a_name_that_stays_is_told_of_the_rule(pi: Path) -> None:
+    (pi / "dev/ttyACM3").touch()
+    said = list(examine(pi, lambda port: True))
+    at = next(i for i, line in enumerate(said) if line.endswith("ttyACM3"))
+    assert "no name that stays" in said[at + 1]
+    assert "leadwire doctor --udev" in said[at + 1]
 
 
 def test_what_is_well_is_not_complained_of(pi: Path) -> None:

@@ -121,3 +121,21 @@ def test_another_lead_or_rate_or_boot_is_a_fresh_start_on_the_same_timeline() ->
     clock.feed(Frame(2.0, None, 0, info=about))
     (back,) = clock.feed(frame(100))
     assert (back.fresh, back.lead, back.index / back.sampling_rate_hz) == (True, "II", 2.0)
+
+
+def test_the_drift_of_its_clock_is_measured_against_ours() -> None:
+    """A second of the device takes a hundred microseconds longer here, through a link that delays."""
+    late = np.random.default_rng(5).uniform(0, 0.02, 6000)
+    clock = Clock()
+    clock.feed(info())
+    assert clock.drift_ppm is None
+    for i in range(6000):
+        clock.feed(frame(i, (i + 1) * SIZE / RATE * (1 + 100e-6) + float(late[i])))
+    assert clock.drift_ppm == pytest.approx(-100, abs=30)
+
+
+def test_a_gain_of_nothing_is_refused() -> None:
+    clock = Clock()
+    about = Info(1, RATE, 1, 0, 0, 16, SIZE, 0, 0, "b", "f", "I")
+    assert clock.feed(Frame(0.0, None, 0, info=about)) == []
+    assert clock.statistics.refused_info == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -63,6 +64,43 @@ def test_what_had_piled_up_before_the_port_was_opened_does_not_bend_it(backlog_s
     assert found[1] == pytest.approx(rate, rel=0.01)
 
 
+@settings(max_examples=12)
+@given(
+    rate=st.floats(90.0, 600.0),
+    begins=st.lists(st.floats(0.5, 24.0), min_size=1, max_size=8),
+    lasts=st.floats(0.5, 1.0),
+    burst=st.sampled_from([0.0, 0.016]),
+)
+def test_stalls_do_not_bend_it(rate: float, begins: list[float], lasts: float, burst: float) -> None:
+    """One line for a board that counts, whatever was stalled; whoever does not count begins another behind each."""
+    times = arrivals(rate, 25.0, burst)
+    for begin in begins:
+        times[(times > begin) & (times < begin + lasts)] = begin + lasts
+    meter, found, before = RateMeter(), None, 0.0
+    skipping, found_skipping = RateMeter(), None
+    for i, t in enumerate(times.tolist()):
+        if t - before > 0.5:
+            skipping.skip()
+        before = t
+        found = meter.hz if meter.add(t, i + 1) else found
+        found_skipping = skipping.hz if skipping.add(t, i + 1) else found_skipping
+        for hz in (found, found_skipping):
+            assert hz is None or hz == pytest.approx(rate, rel=0.01)
+    assert found is not None
+    assert found_skipping is not None
+
+
+@given(at_s=st.floats(0.2, 4.0), late_s=st.floats(0.05, 1.0), rate=st.floats(100.0, 1000.0))
+@settings(max_examples=20)
+def test_a_delay_that_comes_to_stay_is_waited_out(at_s: float, late_s: float, rate: float) -> None:
+    """A queue that fills and never drains: what came before it is too early for the line."""
+    times = arrivals(rate, 20.0, 0.016)
+    times = np.where(times > at_s, times + late_s, times)
+    found = confirmed(times)
+    assert found is not None
+    assert found[1] == pytest.approx(rate, rel=0.01)
+
+
 def test_a_stall_of_the_host_does_not_bend_it() -> None:
     times = arrivals(250.0, 20.0, 0.016)
     times[(times > 3.0) & (times < 3.4)] = 3.4
@@ -72,9 +110,9 @@ def test_a_stall_of_the_host_does_not_bend_it() -> None:
 
 
 def test_what_has_no_rate_is_never_confirmed() -> None:
-    r = np.random.default_rng(1)
-    speed = np.repeat(r.uniform(0.5, 1.5, 60), 250)
-    assert confirmed(np.cumsum(speed) / 250.0) is None
+    for seed in range(8):
+        speed = np.repeat(np.random.default_rng(seed).uniform(0.5, 1.5, 60), 250)
+        assert confirmed(np.cumsum(speed) / 250.0) is None
     assert confirmed(np.zeros(5000)) is None
 
 
@@ -178,6 +216,88 @@ def test_a_silence_without_a_counter_is_as_long_as_it_was_here() -> None:
     assert sorted(set(jumps.tolist()))[0] == 1
     assert abs(int(jumps.max()) - 3 * 125) <= 3
     assert abs(clock.statistics.lost_samples - 3 * 125) <= 3
+
+
+@pytest.mark.parametrize("name", ["ads1292r", "ad8232-esp32"])
+@pytest.mark.parametrize("stalled_s", [0.6, 1.0, 3.0])
+def test_a_stall_without_a_counter_that_delivers_is_no_gap(name: str, stalled_s: float) -> None:
+    times = arrivals(200.0, 30.0, 0.016)
+    times[(times > 15.0) & (times < 15.0 + stalled_s)] = 15.0 + stalled_s
+    clock, samples = clocked(name, frames(name, times))
+    assert [s.index for s in samples] == list(range(6000))
+    assert clock.statistics.lost_samples == 0
+
+
+def test_what_a_stall_could_not_keep_is_a_gap_before_what_it_did() -> None:
+    times = arrivals(200.0, 30.0, 0.016)
+    kept = times[(times < 15.0) | (times > 15.6)]  # a buffer that holds the last second of 1.6
+    kept[(kept > 15.0) & (kept < 16.6)] = 16.6
+    clock, samples = clocked("ads1292r", frames("ads1292r", kept))
+    jumps = np.diff([s.index for s in samples])
+    assert abs(int(jumps.max()) - 1 - 120) <= 4
+    assert sorted(jumps.tolist())[-2] == 1
+    assert abs(clock.statistics.lost_samples - 120) <= 4
+
+
+def test_silences_one_behind_the_other_are_decided_one_by_one() -> None:
+    times = arrivals(200.0, 30.0)
+    kept = times[(times < 15.0) | ((times > 16.0) & (times < 16.1)) | (times > 18.0)]
+    clock, samples = clocked("ads1292r", frames("ads1292r", kept))
+    jumps = np.diff([s.index for s in samples])
+    assert sorted(jumps.tolist())[-3] == 1
+    assert sorted(jumps.tolist())[-2:] == pytest.approx([201, 381], abs=4)
+    assert abs(clock.statistics.lost_samples - 580) <= 6
+
+
+@pytest.mark.parametrize("true_hz", [190.0, 500.0, 977.0])
+def test_a_board_that_cannot_count_is_known_within_seconds_though_it_stalls(true_hz: float) -> None:
+    r = np.random.default_rng(7)
+    times = arrivals(true_hz, 25.0, 0.016)
+    at = 0.0
+    while (at := at + r.exponential(3.0)) < 25.0:
+        times[(times > at) & (times < at + 0.8)] = at + 0.8
+    _, samples = clocked("ad8232-esp32", frames("ad8232-esp32", times))
+    assert samples[0].arrival_s < 20.0
+    assert samples[0].sampling_rate_hz == pytest.approx(true_hz, rel=0.005)
+
+
+wild_frames = st.lists(
+    st.tuples(
+        st.floats(0, 3.0),  # since the last arrival
+        st.integers(0, 65535) | st.none(),
+        st.integers(0, (1 << 32) - 1) | st.none(),
+        st.integers(1, 5),
+        st.booleans(),
+    ),
+    max_size=60,
+)
+
+
+@settings(max_examples=30)
+@given(
+    name=st.sampled_from(["ad8232", "ad8232-esp32", "ad8232-csv", "cyton", "bitalino", "heartypatch"]),
+    given_frames=wild_frames,
+)
+def test_no_frames_make_a_timeline_go_back(
+    name: str, given_frames: list[tuple[float, int | None, int | None, int, bool]]
+) -> None:
+    board = BOARDS[name]
+    bits = parser_of(board).sequence_bits
+    calm = arrivals(120.0, 6.0)
+    clock = Clock(board, bits)
+    index = [clock.feed(one) for one in frames(name, calm)]
+    now, taken = 6.0, [s for group in index for s in group]
+    for wait_s, sequence, time_us, size, off in given_frames:
+        now += wait_s
+        wrapped = None if not bits else (sequence or 0) % (1 << bits)
+        told = (time_us or 0) if board.tells_time else None
+        taken += clock.feed(Frame(now, wrapped, told, np.ones(size, np.int32), lead_off=off))
+    for before, after in pairwise(taken):
+        if after.fresh or after.sampling_rate_hz != before.sampling_rate_hz:
+            end_s = (before.index + len(before.millivolts)) / before.sampling_rate_hz
+            assert after.index / after.sampling_rate_hz >= end_s - 1.5 / after.sampling_rate_hz
+        else:
+            assert after.index >= before.index + len(before.millivolts)
 
 
 def test_a_new_link_is_a_gap_and_no_loss() -> None:
