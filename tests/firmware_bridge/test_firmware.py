@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 import subprocess
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -201,3 +202,8 @@ def test_a_cpp_compiler_takes_the_headers(tmp_path: Path) -> None:
     (tmp_path / "a.cpp").write_text('#include "leadwire_device.h"\n')
     strict = ["-std=c++11", "-Wall", "-Wextra", "-Wconversion", "-Werror", "-pedantic"]
     subprocess.run(["g++", *strict, f"-I{FIRMWARE}", "-c", tmp_path / "a.cpp", "-o", tmp_path / "a.o"], check=True)
+
+
+def test_the_arduino_library_is_of_this_version() -> None:
+    project = tomllib.loads((FIRMWARE.parent.parent / "pyproject.toml").read_text())["project"]
+    assert f"version={project['version']}" in (FIRMWARE / "library.properties").read_text().splitlines()

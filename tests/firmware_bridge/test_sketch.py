@@ -260,23 +260,3 @@ def test_a_host_that_asks_again_changes_nothing(play: Play, front_end: str) -> N
     told = play(front_end, begun(*again, (4.0, "end", 0)))
     assert_even(told.samples(), front_end)
     assert sum(f.info is not None for f in told.frames()) == 4
-
-
-ARDUINO_AVR = Path("/usr/share/arduino/hardware/arduino/avr")  # Debian's arduino-core-avr
-
-
-@each_front_end
-def test_arduinos_own_headers_and_compiler_take_it(front_end: str, tmp_path: Path) -> None:
-    """For an Uno. An int has 16 bits there, which no test on the host sees."""
-    if shutil.which("avr-g++") is None or not ARDUINO_AVR.exists():
-        pytest.skip("needs avr-g++ and Arduino's core for AVR: apt install gcc-avr avr-libc arduino-core-avr")
-    command = ["avr-g++", "-mmcu=atmega328p", "-DF_CPU=16000000L", "-DARDUINO=10819", "-DARDUINO_ARCH_AVR", "-Os"]
-    command += ["-std=gnu++11", "-Wall", "-Wextra", "-Werror", f"-I{FIRMWARE}", f"-DFRONT_END={front_end}"]
-    for folder in ("cores/arduino", "variants/standard", "libraries/SPI/src"):
-        command += ["-isystem", str(ARDUINO_AVR / folder)]
-    command += ["-include", "Arduino.h", "-x", "c++", "-c", str(SKETCH), "-o", str(tmp_path / "sketch.o")]
-    subprocess.run(command, check=True)
-    size = subprocess.run(["avr-size", str(tmp_path / "sketch.o")], capture_output=True, text=True, check=True)
-    text, data, bss = map(int, size.stdout.splitlines()[1].split()[:3])
-    assert text < 16 * 1024
-    assert data + bss < 1024, "half of an Uno's memory"
