@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.markdown import table
+from benchmarks.microcontroller import markdown as microcontroller_markdown
+from benchmarks.microcontroller import xnnpack_markdown
 from benchmarks.wire.tables import markdown as wire_markdown
 from edge_runtime.bundle import DEFAULT, load_bundle
 
@@ -347,6 +349,7 @@ MARKDOWN = {
     "beats": beats_markdown,
     "proof": proof_markdown,
     "wire": wire_markdown,
+    "microcontroller": microcontroller_markdown,
 }
 _IN_README = ("accuracy", "fiducials")
 
@@ -369,6 +372,10 @@ def bring_up_to_date(readme: Path, results: Path, run: Path) -> None:
         put_between(readme, "compare", compare_markdown(rows))
     if "wire" in found:
         (readme.parent / "docs" / "wire.md").write_text(wire_markdown(found["wire"]), "utf-8")
+    if "microcontroller" in found:
+        page = readme.parent / "docs" / "microcontroller.md"
+        put_between(page, "microcontroller", microcontroller_markdown(found["microcontroller"]))
+        put_between(page, "xnnpack", xnnpack_markdown(found["microcontroller"]))
     if "accuracy" in found:
         more = [(_TITLES[n], MARKDOWN[n](found[n])) for n in _TITLES if n in found]
         card = card_markdown(found["accuracy"], load_bundle(DEFAULT).manifest["card"], more)
