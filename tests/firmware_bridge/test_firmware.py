@@ -180,7 +180,7 @@ def undefined_in(object_file: Path, nm: str) -> str:
 
 @pytest.mark.parametrize("level", ["-O0", "-Os", "-O3"])
 def test_the_encoder_asks_for_nothing(level: str, tmp_path: Path) -> None:
-    """No libc, no allocation, no helper of the compiler's: an object with nothing undefined."""
+    """No libc, no allocation, no routine of the compiler's: an object with nothing undefined."""
     source, made = FIRMWARE / "emulated" / "encoder.c", tmp_path / "encoder.o"
     plain = ["-fno-pic", "-fno-stack-protector", level]  # what a distribution's compiler adds for a hosted program
     subprocess.run([compiler(), *FREESTANDING, *plain, f"-I{FIRMWARE}", "-c", source, "-o", made], check=True)

@@ -61,7 +61,8 @@ def test_two_gloo_processes_give_the_loss_of_one(tmp_path: Path) -> None:
     two = rows(tmp_path / "two", torchrun)
     assert len(one) == len(two) == 2
     for a, b in zip(one, two, strict=True):
-        for name in ("masks", "p_wave", "intervals"):
-            assert a[name] == pytest.approx(b[name], abs=1e-4), name
-            assert a["validation"][name] == pytest.approx(b["validation"][name], abs=1e-4), name
+        assert a["validation"]["total"] == pytest.approx(b["validation"]["total"], abs=1e-4)
+        for name in ("masks", "p_wave", "intervals"):  # the last one is far from its minimum, and seven
+            assert a[name] == pytest.approx(b[name], abs=1e-4, rel=1e-4), name
+            assert a["validation"][name] == pytest.approx(b["validation"][name], abs=1e-4, rel=1e-4), name
     assert not np.isclose(one[0]["masks"], one[1]["masks"], atol=1e-3), "and the two epochs do differ"
