@@ -259,6 +259,6 @@ def xnnpack_markdown(result: dict[str, Any]) -> str:
     return "\n\n".join(
         [
             table(["head", "outputs that differ", "by at most, int8 steps"], steps),
-            table(["reported", "mean difference (rhythm: share of windows)", "largest", "windows that state it"], reported),
+            table(["reported", "mean difference (rhythm: share of windows)", "largest", "stated in"], reported),
         ]
     )
