@@ -100,6 +100,17 @@ class TestCompiled:
         command = ["cc", "-std=c99", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", *include, str(tmp_path / "both.c")]
         subprocess.run(command, check=True)
 
+    def test_the_example_of_the_docs_compiles(self, bundle: Bundle, tmp_path: Path) -> None:
+        write_c(bundle, tmp_path)
+        text = (ROOT / "docs" / "microcontroller.md").read_text("utf-8")
+        include, body = text.split("```c\n")[1].split("```")[0].split("\n", 1)
+        function = (
+            f"int example(const float *conditioned_mv, int j) {{\n{body}return p_waves + in_qrs + (int)qt_ms;\n}}\n"
+        )
+        (tmp_path / "example.c").write_text(f"int example(const float *, int);\n{include}\n{function}")
+        command = ["cc", "-std=c99", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", f"-I{tmp_path}"]
+        subprocess.run([*command, str(tmp_path / "example.c")], check=True)
+
     def test_the_manifest_is_what_the_firmware_reads(self, bundle: Bundle, tmp_path: Path) -> None:
         write_c(bundle, tmp_path)
         program = r"""
