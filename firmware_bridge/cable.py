@@ -14,6 +14,7 @@ from random import Random
 
 _BANNER = b"\r\nboot: power on\r\nfirmware 1.0, ready\r\n"
 _LONGEST_GARBAGE = 32
+_NEVER = 1e18  # bits, at any rate
 _BITS = 10  # of a byte on the line: one that starts, eight, one that stops
 
 
@@ -162,7 +163,7 @@ def _until_next(on: Setting) -> int:
     """Bits that stay as they are before the next that does not."""
     if on.amount >= 1:
         return 0
-    return int(math.log(1 - on.random.random()) / math.log1p(-on.amount))
+    return int(min(math.log(1 - on.random.random()) / math.log1p(-on.amount), _NEVER))
 
 
 def _damaged(piece: Piece, data: bytes, ledger: Ledger) -> Piece:

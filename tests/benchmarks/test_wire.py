@@ -37,7 +37,7 @@ def audited(spec: str, seed: int) -> tuple[Witness, soak.Auditor]:
     return witness, auditor
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     shares=st.fixed_dictionaries({}, optional={k: st.floats(0, most) for k, most in SHARES.items()}),
     events=st.lists(st.tuples(st.sampled_from(EVENTS), st.floats(0, 6), st.floats(0, 3)), max_size=5),
@@ -64,7 +64,7 @@ def test_no_sample_of_a_native_device_is_unaccounted_for(
     assert clock.lost_samples == due.lost_samples
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(drop=st.floats(0, 0.2), twice=st.floats(0, 0.2), seed=st.integers(0, 10_000))
 @pytest.mark.parametrize("name", ["heartypatch", "cyton", "chords-uno-r3"])
 def test_what_a_counter_says_is_lost_is_what_the_ledger_says(name: str, drop: float, twice: float, seed: int) -> None:

@@ -76,6 +76,10 @@ def test_every_bit_that_was_flipped_is_booked() -> None:
     assert happened("flip=1")[0][0].data == bytes(255 - b for b in next(made()).data)
 
 
+def test_a_bit_that_is_hardly_ever_flipped_is_none() -> None:
+    assert happened("flip=5e-324")[0] == list(made())
+
+
 def test_a_frame_changes_places_with_the_one_behind_it() -> None:
     pieces, ledger = happened("reorder=0.2")
     numbers = [p.number for p in pieces]

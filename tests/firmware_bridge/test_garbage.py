@@ -83,7 +83,7 @@ def contains(found: list[tuple], wanted: list[tuple]) -> bool:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     garbage=st.one_of(st.binary(max_size=400), st.lists(st.integers(0, 90)).map(bytes)),
     place=st.integers(0, 10_000),
