@@ -7,17 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.arm_tables import arm_markdown
+from benchmarks.tables import table
 from edge_runtime.bundle import DEFAULT, load_bundle
 
 _UNITS = {"hr_bpm": ("HR", "bpm", 2), "pr_ms": ("PR", "ms", 1), "qrs_ms": ("QRS", "ms", 1), "qt_ms": ("QT", "ms", 1)}
 _TITLES = {"fiducials": "Fiducials", "boards": "Boards", "beats": "Beats (research; not in the bundle)"}
 _RESULTS = "../benchmarks/results"  # from docs/
 _WAYS = {"ours": "ours", "one_width": "one width for all", "constant": "the constant's"}
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def _percent(share: float, digits: int = 0) -> str:
@@ -302,16 +299,21 @@ MARKDOWN = {
     "fiducials": fiducials_markdown,
     "boards": boards_markdown,
     "beats": beats_markdown,
+    "arm": arm_markdown,
 }
 _IN_README = ("accuracy", "fiducials")
+_PAGES = {"arm": "arm.md"}  # in docs/
 
 
 def bring_up_to_date(readme: Path, results: Path, compared: Path) -> None:
-    """The README's tables and the model card, from every result file that is there."""
+    """The README's tables, those of docs/ and the model card, from every result file that is there."""
     found = {n: json.loads(p.read_text()) for n in MARKDOWN if (p := results / f"{n}.json").exists()}
     for name in _IN_README:
         if name in found:
             put_between(readme, name, MARKDOWN[name](found[name]))
+    for name, page in _PAGES.items():
+        if name in found:
+            put_between(readme.parent / "docs" / page, name, MARKDOWN[name](found[name]))
     if compared.exists():
         rows = [json.loads(line) for line in compared.read_text().splitlines()]
         put_between(readme, "compare", compare_markdown(rows))
