@@ -21,6 +21,7 @@ from edge_runtime.errors import UsageError
 
 FOLDER = Path.home() / ".cache" / "leadwire-arm64"
 CHECKOUT = Path(__file__).parent.parent
+_PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
 _PACKAGES = ("python3-minimal", "libpython3-stdlib", "libstdc++6")
 _NOT_NEEDED = ("doc", "man", "locale", "info", "perl5")  # of /usr/share
 _NEWEST_GLIBC, _OLDEST_GLIBC = 36, 17  # Raspberry Pi OS Bookworm's, and manylinux2014's
@@ -124,7 +125,16 @@ class Userland:
         if target.exists() and stamp.exists() and stamp.read_text() == mark:
             return target
         shutil.rmtree(target, ignore_errors=True)
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target", target]
+        pip = [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--target",
+            str(target),
+        ]
         if arm:
             version = self.python.suffix[1:]
             tags = [f"manylinux_2_{n}_aarch64" for n in range(_NEWEST_GLIBC, _OLDEST_GLIBC - 1, -1)]
@@ -162,14 +172,14 @@ def build_wheel(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("leadwire-*.whl"):
         old.unlink()
-    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    call([*pip, "--no-build-isolation", "--wheel-dir", folder, CHECKOUT])
+    call([*_PIP, "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, CHECKOUT])
     return next(folder.glob("leadwire-*.whl"))
 
 
-def size_bytes(folder: Path) -> int:
-    """Of all files in it."""
-    return sum(p.lstat().st_size for p in folder.rglob("*") if p.is_file() and not p.is_symlink())
+def size_bytes(folder: Path, byte_code: bool = True) -> int:
+    """Of all files in it, with or without the byte code that pip compiles."""
+    files = (p for p in folder.rglob("*") if p.is_file() and not p.is_symlink())
+    return sum(p.lstat().st_size for p in files if byte_code or p.suffix != ".pyc")
 
 
 def _fetch(folder: Path) -> list[Path]:
