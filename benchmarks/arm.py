@@ -43,7 +43,7 @@ POST = "waves to report"
 COUNTED = 20  # windows whose reports are counted
 COLD_STARTS = 15
 # Of JSON's last digit: a value that lies on the edge between two may fall on either side.
-_STEPS = {"_s": 0.001, "probability": 0.001, "quality": 0.001}
+_STEPS = {"_s": 0.001, "probability": 0.001, "confidence": 0.001, "quality": 0.001}
 _STEP = 0.1
 _ON_CORE = Path(__file__).with_name("on_core.py")
 
@@ -271,7 +271,9 @@ def limits(result: dict[str, Any]) -> list[dict[str, Any]]:
     installed = result["install_bytes"][BACKENDS[DEFAULT_BACKEND]]
     rows = [
         ("the net on a Cortex-A72, M instructions", net["cortex-a72"] / 1e6, 8.0),
+        ("the same, a mask net's limit", net["cortex-a72"] / 1e6, 16.0),
         ("the net on a Cortex-A76, M instructions", net["cortex-a76"] / 1e6, 4.0),
+        ("the same, a mask net's limit", net["cortex-a76"] / 1e6, 8.0),
         ("instructions a MAC on a Cortex-A76, which has dot products", net["cortex-a76"] / result["macs"], 0.35),
         ("device install with one back end, MB", installed["whole"] / 1e6, 120.0),
         ("the same by `pip install --no-compile`, MB", installed["without_byte_code"] / 1e6, 120.0),

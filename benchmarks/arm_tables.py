@@ -43,7 +43,7 @@ def arm_markdown(result: dict[str, Any]) -> str:
 
 
 def limits_table(limits: list[dict[str, Any]]) -> str:
-    rows = [[r["what"], f"{r['found']:.3g}", f"{r['limit']:g}", "yes" if r["held"] else "**no**"] for r in limits]
+    rows = [[r["what"], f"{r['found']:.4g}", f"{r['limit']:g}", "yes" if r["held"] else "**no**"] for r in limits]
     return table(["", "found", "limit", "held"], rows)
 
 
@@ -86,5 +86,5 @@ def instructions_table(instructions: dict[str, Any], macs: int) -> str:
                 total = sum(by.values())
                 a_mac = f"{total / macs:.2f}" if stage == "net" else ""
                 cells = [backend, _PLACES[core], stage, f"**{total / 1e6:.2f}**"]
-                rows.append([*cells, *(f"{by[owner] / 1e6:.2f}" for owner in owners), a_mac])
+                rows.append([*cells, *(f"{by[owner] / 1e6:z.2f}" for owner in owners), a_mac])
     return table(["int8", "core", "stage", "all", *owners, "a MAC"], rows)

@@ -189,7 +189,7 @@ def test_the_tables_show_what_holds_and_what_does_not() -> None:
         "instructions": {"onnxruntime": {"cortex-a76": stages}},
     }  # fmt: skip
     text = arm_markdown(result)
-    assert "| fine | 0.123 | 0.35 | yes |" in text
+    assert "| fine | 0.1234 | 0.35 | yes |" in text
     assert "| late | 0.7 | 0.5 | **no** |" in text
     assert "| onnxruntime | x86-64 without VNNI (Haswell) | 7 of 300 | 0.5 | `bbbbbbbbbbbbbbbb` |" in text
     assert "| onnxruntime | Cortex-A53 | 8 of 9 | state (1) | 2 steps (pr_ms.low) |" in text
