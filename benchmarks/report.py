@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.arm_tables import arm_markdown
 from benchmarks.markdown import table
 from benchmarks.microcontroller import markdown as microcontroller_markdown
 from benchmarks.microcontroller import xnnpack_markdown
@@ -350,8 +351,10 @@ MARKDOWN = {
     "proof": proof_markdown,
     "wire": wire_markdown,
     "microcontroller": microcontroller_markdown,
+    "arm": arm_markdown,
 }
 _IN_README = ("accuracy", "fiducials")
+_PAGES = {"arm": "arm.md", "microcontroller": "microcontroller.md"}  # in docs/
 
 
 def results_of(results: Path, run: Path) -> dict[str, Any]:
@@ -367,15 +370,17 @@ def bring_up_to_date(readme: Path, results: Path, run: Path) -> None:
     for name in _IN_README:
         if name in found:
             put_between(readme, name, MARKDOWN[name](found[name]))
+    for name, page in _PAGES.items():
+        if name in found:
+            put_between(readme.parent / "docs" / page, name, MARKDOWN[name](found[name]))
     if compared.exists():
         rows = [json.loads(line) for line in compared.read_text().splitlines()]
         put_between(readme, "compare", compare_markdown(rows))
     if "wire" in found:
         (readme.parent / "docs" / "wire.md").write_text(wire_markdown(found["wire"]), "utf-8")
     if "microcontroller" in found:
-        page = readme.parent / "docs" / "microcontroller.md"
-        put_between(page, "microcontroller", microcontroller_markdown(found["microcontroller"]))
-        put_between(page, "xnnpack", xnnpack_markdown(found["microcontroller"]))
+        of_xnnpack = xnnpack_markdown(found["microcontroller"])
+        put_between(readme.parent / "docs" / _PAGES["microcontroller"], "xnnpack", of_xnnpack)
     if "accuracy" in found:
         more = [(_TITLES[n], MARKDOWN[n](found[n])) for n in _TITLES if n in found]
         card = card_markdown(found["accuracy"], load_bundle(DEFAULT).manifest["card"], more)
