@@ -145,13 +145,23 @@ class Userland:
         return target
 
     def command(self, core: str, *plugin: str) -> list[str]:
-        """What stands before the arguments of Python on that core. One core at a time: it is written into the root."""
-        qemu = need("qemu-aarch64", "qemu-user")
+        """What stands before the arguments of Python on that core."""
+        seen = self.seen_by(core)
+        return [need("qemu-aarch64", "qemu-user"), "-cpu", core, "-L", str(seen), *plugin, str(self.python)]
+
+    def seen_by(self, core: str) -> Path:
+        """The root with that core's /proc and /sys: links, so that several cores may run at once."""
+        seen = self.folder / "cores" / core
+        seen.mkdir(parents=True, exist_ok=True)
+        for entry in self.root.iterdir():
+            if not (seen / entry.name).exists():
+                (seen / entry.name).symlink_to(entry)
         for name, text in files_of(CORES[core]):
-            path = self.root / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text + "\n")
-        return [qemu, "-cpu", core, "-L", str(self.root), *plugin, str(self.python)]
+            path = seen / name
+            if not path.exists() or path.read_text() != text + "\n":
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text + "\n")
+        return seen
 
     def environment(self, site: Path, machine: str) -> dict[str, str]:
         """One thread, no other packages than the installed ones, and byte code kept outside of them."""
