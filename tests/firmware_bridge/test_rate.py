@@ -176,7 +176,7 @@ def test_a_board_that_changes_its_rate_is_retimed() -> None:
     assert min(np.diff(ends)) > -1e-2, "the timeline does not go back"
 
 
-@given(st.sets(st.integers(1, 2999), max_size=200))
+@given(st.sets(st.integers(1, 2998), max_size=200))  # what is lost at the end nobody sees
 @settings(max_examples=6)
 def test_a_counter_places_what_is_left(lost: set[int]) -> None:
     clock, samples = clocked("cyton", frames("cyton", arrivals(250.0, 12.0), lost))
