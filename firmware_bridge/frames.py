@@ -56,6 +56,18 @@ class Frame:
     command: str | None = None
 
 
+@dataclass(frozen=True)
+class Sent:
+    """One frame as a device means it. sequence: unwrapped; device_time_us: of its first sample; counts: (samples a
+    frame,)."""
+
+    sequence: int
+    device_time_us: int
+    counts: NDArray[np.int32]
+    lead_off: bool = False
+    clipped: bool = False
+
+
 @dataclass
 class FrameStatistics:
     """What a parser saw, in frames; `resynchronised_bytes` are those that belong to no frame at all.

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from firmware_bridge.boards import BOARDS, Board
 from firmware_bridge.cable import Ledger, Piece
 from firmware_bridge.faults import Faults
-from firmware_bridge.frames import Info
+from firmware_bridge.frames import Info, Sent
 from firmware_bridge.protocols import ENCODERS, native
 
 _INFO_EVERY_S = 5.0
@@ -127,7 +127,7 @@ class Wearable:
                 ledger.clipped_samples += cut
                 clipped = cut > 0
             number = self._sequence
-            data = self._encoder.encode(number, round(start_s * 1e6), counts, off, clipped)
+            data = self._encoder.encode(Sent(number, round(start_s * 1e6), counts, off, clipped))
             self._sequence += 1
             piece = Piece(end_s, data, number, first, len(counts))
             ledger.frames += 1

@@ -16,6 +16,7 @@ import numpy as np
 
 from benchmarks.wire.soak import resident_bytes
 from firmware_bridge.boards import BOARDS, Board
+from firmware_bridge.frames import Sent
 from firmware_bridge.protocols import ENCODERS, PARSERS
 
 TIMES_BAUD = 20  # what a parser has to keep up with
@@ -39,7 +40,7 @@ def valid_stream(board: Board, size: int, seed: int) -> bytes:
     out, frame = bytearray(), 0
     while len(out) < size:
         counts = random.integers(low, high + 1, n).astype(np.int32)
-        out += encoder.encode(frame, round(frame * n * 1e6 / rate), counts)
+        out += encoder.encode(Sent(frame, round(frame * n * 1e6 / rate), counts))
         frame += 1
     return bytes(out)
 

@@ -8,10 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from firmware_bridge.frames import Frame, FrameStatistics
+from firmware_bridge.frames import Frame, FrameStatistics, Sent
 from firmware_bridge.protocols.ascii import AsciiEncoder, AsciiParser
 from firmware_bridge.protocols.bitalino import BitalinoEncoder, BitalinoParser
 from firmware_bridge.protocols.chords import ChordsEncoder, ChordsParser
@@ -35,19 +32,9 @@ class Parser(Protocol):
 
 
 class Encoder(Protocol):
-    """sequence: of the frame, unwrapped; device_time_us: of its first sample; counts: (samples a frame,).
+    """What the protocol has no place for is left out."""
 
-    lead_off, clipped: said where the protocol has a flag for it.
-    """
-
-    def encode(
-        self,
-        sequence: int,
-        device_time_us: int,
-        counts: NDArray[np.int32],
-        lead_off: bool = False,
-        clipped: bool = False,
-    ) -> bytes: ...
+    def encode(self, sent: Sent) -> bytes: ...
 
 
 PARSERS: dict[str, Callable[[Board], Parser]] = {

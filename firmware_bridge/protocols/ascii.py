@@ -12,11 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from firmware_bridge.frames import Frame, FrameStatistics
+from firmware_bridge.frames import Frame, FrameStatistics, Sent
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from firmware_bridge.boards import Board
 
 LONGEST_LINE = 256
@@ -108,22 +106,15 @@ class AsciiEncoder:
         self._columns = _columns(board)
         self._labelled = self._columns.fields > 1 and self._columns.time_ms is None
 
-    def encode(
-        self,
-        sequence: int,
-        device_time_us: int,
-        counts: NDArray[np.int32],
-        lead_off: bool = False,
-        clipped: bool = False,
-    ) -> bytes:
+    def encode(self, sent: Sent) -> bytes:
         columns = self._columns
-        if lead_off and columns.leads_off is None:
+        if sent.lead_off and columns.leads_off is None:
             return _LEADS_OFF + b"\r\n"
         values = [0] * columns.fields
-        values[columns.value] = int(counts[0])
+        values[columns.value] = int(sent.counts[0])
         if columns.time_ms is not None:
-            values[columns.time_ms] = round(device_time_us / 1000)
+            values[columns.time_ms] = round(sent.device_time_us / 1000)
         if columns.leads_off is not None:
-            values[columns.leads_off] = int(lead_off)
+            values[columns.leads_off] = int(sent.lead_off)
         text = [f"V{place}:{value}" if self._labelled else str(value) for place, value in enumerate(values)]
         return ",".join(text).encode() + b"\r\n"

@@ -12,12 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from firmware_bridge.frames import Frame
+from firmware_bridge.frames import Frame, Sent
 from firmware_bridge.protocols.fixed import FixedFrames
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from firmware_bridge.boards import Board
 
 _RATES_HZ = (1, 10, 100, 1000)
@@ -118,16 +116,10 @@ class BitalinoEncoder:
             if place != self._place
         )
 
-    def encode(
-        self,
-        sequence: int,
-        device_time_us: int,
-        counts: NDArray[np.int32],
-        lead_off: bool = False,
-        clipped: bool = False,
-    ) -> bytes:
+    def encode(self, sent: Sent) -> bytes:
         length = self._packet.length
-        bits = self._resting | int(counts[0]) << self._packet.shift(self._place) | (sequence & 0x0F) << 8 * length - 4
+        count, counter = int(sent.counts[0]), sent.sequence & 0x0F
+        bits = self._resting | count << self._packet.shift(self._place) | counter << 8 * length - 4
         frame = bytearray(bits.to_bytes(length, "little"))
         frame[-1] |= crc4(frame)
         return bytes(frame)

@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from firmware_bridge.frames import Frame
+from firmware_bridge.frames import Frame, Sent
 from firmware_bridge.protocols.fixed import FixedFrames
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from firmware_bridge.boards import Board
 
 _HEAD, _FOOT = b"\xc7\x7c", 0x01
@@ -60,14 +58,7 @@ class ChordsEncoder:
         self._resting = [board.zero_count or 0] * _packet(board).channels
         self._channel = board.channel
 
-    def encode(
-        self,
-        sequence: int,
-        device_time_us: int,
-        counts: NDArray[np.int32],
-        lead_off: bool = False,
-        clipped: bool = False,
-    ) -> bytes:
+    def encode(self, sent: Sent) -> bytes:
         values = list(self._resting)
-        values[self._channel] = int(counts[0])
-        return _HEAD + bytes([sequence & 0xFF]) + b"".join(v.to_bytes(2, "big") for v in values) + bytes([_FOOT])
+        values[self._channel] = int(sent.counts[0])
+        return _HEAD + bytes([sent.sequence & 0xFF]) + b"".join(v.to_bytes(2, "big") for v in values) + bytes([_FOOT])

@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from firmware_bridge.frames import Frame
+from firmware_bridge.frames import Frame, Sent
 from firmware_bridge.protocols.fixed import FixedFrames
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from firmware_bridge.boards import Board
 
 _CHANNELS, _HEAD, _FIRST_FOOT, _LAST_FOOT = 8, 0xA0, 0xC0, 0xC6
@@ -45,14 +43,7 @@ class CytonEncoder:
     def __init__(self, board: Board) -> None:
         self._channel = board.channel
 
-    def encode(
-        self,
-        sequence: int,
-        device_time_us: int,
-        counts: NDArray[np.int32],
-        lead_off: bool = False,
-        clipped: bool = False,
-    ) -> bytes:
+    def encode(self, sent: Sent) -> bytes:
         samples = bytearray(3 * _CHANNELS)
-        samples[3 * self._channel : 3 * self._channel + 3] = int(counts[0]).to_bytes(3, "big", signed=True)
-        return bytes([_HEAD, sequence & 0xFF, *samples, *bytes(6), _FIRST_FOOT])
+        samples[3 * self._channel : 3 * self._channel + 3] = int(sent.counts[0]).to_bytes(3, "big", signed=True)
+        return bytes([_HEAD, sent.sequence & 0xFF, *samples, *bytes(6), _FIRST_FOOT])

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_bridge.frames import Frame, FrameStatistics, Info
+from firmware_bridge.frames import Frame, FrameStatistics, Info, Sent
 
 if TYPE_CHECKING:
     from firmware_bridge.boards import Board
@@ -118,15 +118,9 @@ class NativeEncoder:
     def __init__(self, board: Board | None = None) -> None:
         pass
 
-    def encode(
-        self,
-        sequence: int,
-        device_time_us: int,
-        counts: NDArray[np.int32],
-        lead_off: bool = False,
-        clipped: bool = False,
-    ) -> bytes:
-        return encode_samples(sequence, device_time_us, counts, LEAD_OFF * lead_off | CLIPPED * clipped)
+    def encode(self, sent: Sent) -> bytes:
+        flags = LEAD_OFF * sent.lead_off | CLIPPED * sent.clipped
+        return encode_samples(sent.sequence, sent.device_time_us, sent.counts, flags)
 
 
 class NativeParser:

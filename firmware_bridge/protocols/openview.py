@@ -12,11 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from firmware_bridge.frames import Frame, FrameStatistics
+from firmware_bridge.frames import Frame, FrameStatistics, Sent
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from firmware_bridge.boards import Board
 
 _HEAD, _TAIL = b"\x0a\xfa", 0x0B
@@ -142,25 +140,18 @@ class OpenViewEncoder:
         self._packet = _packet(board)
         self._dtype = np.dtype(f"<i{self._packet.width}")
 
-    def encode(
-        self,
-        sequence: int,
-        device_time_us: int,
-        counts: NDArray[np.int32],
-        lead_off: bool = False,
-        clipped: bool = False,
-    ) -> bytes:
+    def encode(self, sent: Sent) -> bytes:
         packet = self._packet
         payload = bytearray(packet.length)
-        if packet.zeros_are_off and not lead_off:
+        if packet.zeros_are_off and not sent.lead_off:
             payload[_RESPIRATION] = 1
-        if not (packet.zeros_are_off and lead_off):
-            raw = (np.asarray(counts, np.int32) << packet.shift).astype(self._dtype).tobytes()
+        if not (packet.zeros_are_off and sent.lead_off):
+            raw = (np.asarray(sent.counts, np.int32) << packet.shift).astype(self._dtype).tobytes()
             payload[packet.ecg : packet.ecg + len(raw)] = raw
-        if packet.lead_off is not None and lead_off:
+        if packet.lead_off is not None and sent.lead_off:
             payload[packet.lead_off[0]] |= packet.lead_off[1]
         if packet.sequence is not None:
-            struct.pack_into("<I", payload, packet.sequence, sequence & 0xFFFFFFFF)
+            struct.pack_into("<I", payload, packet.sequence, sent.sequence & 0xFFFFFFFF)
         if packet.seconds is not None:
-            struct.pack_into("<II", payload, packet.seconds, *divmod(device_time_us, 1_000_000))
+            struct.pack_into("<II", payload, packet.seconds, *divmod(sent.device_time_us, 1_000_000))
         return _HEAD + struct.pack("<HB", packet.length, packet.kind) + payload + bytes([0, _TAIL])

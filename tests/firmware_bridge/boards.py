@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from firmware_bridge.boards import BOARDS, Board
-from firmware_bridge.frames import Frame
+from firmware_bridge.frames import Frame, Sent
 from firmware_bridge.protocols import ENCODERS, PARSERS, Parser
 
 TABLE = [board for board in BOARDS.values() if board.protocol != "native"]
@@ -28,7 +28,7 @@ def stream(board: Board, counts: Sequence[int], first_sequence: int = 0, off: It
     values, leads_off = np.asarray(counts, np.int32), set(off)
     return [
         encoder.encode(
-            first_sequence + i, round(i * size * 1e6 / rate), values[i * size : (i + 1) * size], i in leads_off
+            Sent(first_sequence + i, round(i * size * 1e6 / rate), values[i * size : (i + 1) * size], i in leads_off)
         )
         for i in range(len(values) // size)
     ]

@@ -18,7 +18,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from firmware_bridge.boards import BOARDS, Board
-from firmware_bridge.frames import Frame
+from firmware_bridge.frames import Frame, Sent
 from firmware_bridge.protocols import ENCODERS, PARSERS
 from firmware_bridge.protocols.fixed import FixedFrames
 from firmware_bridge.protocols.openview import LONGEST_PAYLOAD
@@ -52,7 +52,7 @@ def unambiguous(board: Board, seed: int) -> list[bytes]:
     tail = 2 + 300 // 10
     while len(frames) < FRAMES + tail:
         counts = np.array([random.randint(low, high) for _ in range(size)], np.int32)
-        frame = encoder.encode(len(frames), len(frames) * 4000, counts)
+        frame = encoder.encode(Sent(len(frames), len(frames) * 4000, counts))
         if board.protocol == "openview" and b"\x0a\xfa" in frame[1:]:
             continue
         if isinstance(parser, FixedFrames) and frames:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firmware_bridge.boards import BOARDS, Board
-from firmware_bridge.frames import to_millivolts
+from firmware_bridge.frames import Sent, to_millivolts
 from firmware_bridge.protocols import ENCODERS, PARSERS
 from tests.firmware_bridge.boards import TABLE, counts_of, fed, parser_of, plain, stream
 
@@ -49,7 +49,8 @@ def test_golden_frames_encode(board: Board) -> None:
         if v["name"].startswith("milliseconds beyond"):  # the device's own clock goes on where ours has wrapped
             time_us += 1 << 32
         counts = np.array(v["counts"], np.int32)
-        assert encoder.encode(v["sequence"] or 0, time_us, counts, v["lead_off"]).hex(" ") == v["hex"], v["name"]
+        sent = Sent(v["sequence"] or 0, time_us, counts, v["lead_off"])
+        assert encoder.encode(sent).hex(" ") == v["hex"], v["name"]
 
 
 def some_counts(board: Board, n: int, seed: int) -> list[int]:
