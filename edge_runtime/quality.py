@@ -50,15 +50,21 @@ def gate(samples_mv: NDArray[np.float64], conditioned_mv: NDArray[np.float32], r
     return "low_amplitude" if high - low < LOW_AMPLITUDE_MV else None
 
 
+def _edges(mask: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Where runs of True begin and end, in turn."""
+    return np.flatnonzero(np.diff(np.concatenate([[0], mask.view(np.int8), [0]])))
+
+
 def runs_of(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """Runs of True as (first, last + 1)."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.view(np.int8), [0]])))
+    edges = _edges(mask)
     return list(zip(edges[0::2].tolist(), edges[1::2].tolist(), strict=True))
 
 
 def longest_run(mask: NDArray[np.bool_]) -> int:
     """Length of the longest run of True."""
-    return max((b - a for a, b in runs_of(mask)), default=0)
+    edges = _edges(mask)
+    return int((edges[1::2] - edges[0::2]).max(initial=0))
 
 
 def features(
