@@ -13,7 +13,6 @@ from typing import Any
 
 from edge_runtime.backends import Backend, open_backend
 from edge_runtime.bundle import DEFAULT, Model, load_bundle
-from edge_runtime.doctor import machine, versions
 from edge_runtime.errors import UsageError
 from edge_runtime.monitor import Monitor
 from edge_runtime.picture import Picture
@@ -63,6 +62,8 @@ def load_net(folder: Path | None, backend: str | None, tell: Callable[[str], Non
 
 def _about(options: RunOptions, session: str, backend: str, bundle: str) -> dict[str, Any]:
     """For whoever reads a recorded session: what it was made by, and how."""
+    from edge_runtime.doctor import machine, versions  # not at the start of every run
+
     return {
         "session": session,
         "started_utc": datetime.now(UTC).isoformat(timespec="seconds"),
