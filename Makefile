@@ -48,7 +48,7 @@ accuracy: $(READY)
 	touch $@
 
 .venv/.checkout: .venv/.made pyproject.toml constraints.txt
-	$(PIP) --editable '.[tflite,tflite-legacy,onnx,wfdb,demo,train,export,dev]'
+	$(PIP) --editable '.[tflite,tflite-legacy,onnx,wfdb,demo,dashboard,mqtt,cluster,train,export,dev]'
 	touch $@
 
 clean:
