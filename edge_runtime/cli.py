@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_runtime.errors import LeadwireError, UsageError
+from edge_runtime.outputs import ROWS, flag_options
 from firmware_bridge.faults import described
 
 if TYPE_CHECKING:
@@ -68,14 +69,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="COMMAND")
 
-    run = verbs.add_parser("run", help="monitor a wearable on a serial port", description=f"Monitor a port. {NOTICE}")
-    run.add_argument("--port", required=True, help="such as /dev/serial/by-id/... or /dev/ttyUSB0")
-    run.add_argument("--board", default="native", help="what is on the port; `leadwire boards` lists them")
-    run.add_argument("--out", default="-", help="JSON lines: a file to append to, or - for standard output (default)")
+    run = verbs.add_parser("run", help="monitor wearables on serial ports", description=f"Monitor ports. {NOTICE}")
+    ports = run.add_mutually_exclusive_group(required=True)
+    ports.add_argument("--port", help="such as /dev/serial/by-id/... or /dev/ttyUSB0")
+    ports.add_argument("--config", type=Path, metavar="FILE", help="many ports, and all that is below, as TOML")
+    run.add_argument("--board", help="what is on the port (default native); `leadwire boards` lists them")
+    run.add_argument("--lead", help="where its electrodes are, such as I (default: what the board says)")
     run.add_argument(
         "--record", type=Path, metavar="DIR", help="keep every byte for `leadwire replay`, and a WFDB record"
     )
-    run.add_argument("--picture", type=Path, metavar="PNG", help="draw the run when it ends")
+    for row in ROWS:
+        run.add_argument(f"--{row.name}", metavar=row.flag, help=row.help)
     run.add_argument("--for", type=_SECONDS, dest="seconds", metavar="S", help="stop by itself after so many seconds")
     _add_net(run)
     run.set_defaults(command=_run)
@@ -174,12 +178,21 @@ def _stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
 
 
 def _run(chosen: argparse.Namespace) -> int:
-    from edge_runtime.run import RunOptions, run
+    from edge_runtime.run import options_from, options_in, run
 
-    names = ("port", "board", "out", "record", "picture", "seconds", "bundle", "backend")
+    given = {key: value for key, value in vars(chosen).items() if value is not None}
+    flags: dict[str, object] = {key: given[key] for key in ("bundle", "backend", "record") if key in given}
+    flags |= {row.name: flag_options(row.name, given[row.name]) for row in ROWS if row.name in given}
+    device = {key: given[key] for key in ("port", "board", "lead") if key in given}
+    if chosen.config is None:
+        options = options_from({"out": {"path": "-"}, **flags, "device": [device]}, "run", seconds=chosen.seconds)
+    elif device:
+        raise UsageError(f"--{next(iter(device))} stands in the config, with each of its devices")
+    else:
+        options = options_in(chosen.config, flags, seconds=chosen.seconds)
     stopping: list[bool] = []
     with _stopped_by_signals(lambda: stopping.append(True)):
-        run(RunOptions(**{name: getattr(chosen, name) for name in names}), _tell, lambda: bool(stopping))
+        run(options, _tell, lambda: bool(stopping))
     return 0
 
 

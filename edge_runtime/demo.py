@@ -9,11 +9,12 @@ import tempfile
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from edge_runtime.errors import LeadwireError, RecordError, UsageError
 from edge_runtime.library import find_record
 from edge_runtime.report import MEASURABLE
-from edge_runtime.run import RunOptions, run
+from edge_runtime.run import options_from, run
 
 RECORD = "mitdb/234"
 SECONDS = 240.0
@@ -44,7 +45,10 @@ def demo(folder: Path, speed: float, tell: Callable[[str], None]) -> None:
                     raise LeadwireError(
                         f"the simulated wearable did not start: {(device.stderr or sys.stdin).read().strip()}"
                     )
-                options = RunOptions(str(link), out=str(reports), picture=picture, until_s=SECONDS)
+                values: dict[str, Any] = {"device": [{"port": str(link)}], "out": {"path": str(reports)}}
+                if picture:
+                    values["picture"] = {"path": str(picture)}
+                options = options_from(values, "demo", until_s=SECONDS)
                 run(options, tell, lambda: device.poll() is not None)
                 _, said = device.communicate(timeout=_STARTS_WITHIN_S)
             finally:

@@ -1,24 +1,25 @@
-"""`leadwire run`, put together: link, stream, session and sinks. The command line and the demo both call it."""
+"""`leadwire run`, put together: links, streams, session and sinks. The command line and the demo both call it."""
 
 from __future__ import annotations
 
 import platform
+import resource
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from edge_runtime import outputs
 from edge_runtime.backends import Backend, open_backend
 from edge_runtime.bundle import DEFAULT, Model, load_bundle
+from edge_runtime.configuration import build, read_toml
 from edge_runtime.errors import UsageError
 from edge_runtime.monitor import Monitor
-from edge_runtime.picture import Picture
-from edge_runtime.session import Session
+from edge_runtime.session import Lead, Session, SessionStatistics
 from edge_runtime.sinks import Sink
-from edge_runtime.sinks.jsonl import JsonLines
 from edge_runtime.sinks.live import Live
 from edge_runtime.sinks.recorder import Recorder
 from edge_runtime.stream import Stream
@@ -26,23 +27,85 @@ from firmware_bridge.boards import BOARDS, Board
 from firmware_bridge.link import Link
 from firmware_bridge.receiver import Receiver
 
+_DESCRIPTORS_A_PORT, _DESCRIPTORS = 8, 128
+_NAME_MARKS = " ._-"
+NOTICE = "Research use only; not a medical device."
+
 
 @dataclass(frozen=True)
-class RunOptions:
-    """As on the command line. out: a file or `-`; record: a new folder; seconds: None for as long as it is let.
-
-    until_s: stop when the device's timeline has come so far.
-    """
+class Device:
+    """One port. name: the reports' `source`, where it is not the port; lead: where its electrodes are, where that is
+    not what the board says."""
 
     port: str
     board: str = "native"
-    out: str = "-"
-    record: Path | None = None
-    picture: Path | None = None
-    seconds: float | None = None
+    name: str | None = None
+    lead: str | None = None
+
+    @property
+    def source(self) -> str:
+        return self.name or self.port
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """sinks: options by the names of `outputs.ROWS`; record: a new folder; seconds: None for as long as it is let.
+
+    until_s: stop when a device's timeline has come so far. waits: a port that is not there is no error, and every
+    device's record is a folder in `record` that is named after it and its start.
+    """
+
+    devices: tuple[Device, ...]
+    sinks: Mapping[str, Any] = field(default_factory=dict)
     bundle: Path | None = None
     backend: str | None = None
+    record: Path | None = None
+    seconds: float | None = None
     until_s: float | None = None
+    waits: bool = False
+
+
+@dataclass(frozen=True)
+class _File:
+    """What a config may hold beside a section for each sink."""
+
+    device: tuple[Device, ...] = ()
+    bundle: Path | None = None
+    backend: str | None = None
+    record: Path | None = None
+
+
+def options_from(values: Mapping[str, Any], name: str, **rest: Any) -> RunOptions:
+    """Of a config's content. rest: what no config says. Raises UsageError, naming the key."""
+    sections = {key: value for key, value in values.items() if key in outputs.NAMES}
+    others = {key: value for key, value in values.items() if key not in outputs.NAMES}
+    for key in others.keys() - _File.__dataclass_fields__.keys():
+        known = ", ".join((*_File.__dataclass_fields__, *outputs.NAMES))
+        raise UsageError(f"{name}: unknown key '{key}'; known are {known}")
+    file, sinks = build(_File, others, name), outputs.options_of(sections, name)
+    if not file.device:
+        raise UsageError(f"{name}: no device; give each one a [[device]] with a port and a board")
+    for device in file.device:
+        board_named(device.board)
+        _check_name(device.name, name)
+    for what in ("port", "source"):
+        seen = [getattr(device, what) for device in file.device]
+        for twice in {s for s in seen if seen.count(s) > 1}:
+            raise UsageError(f"{name}: two devices have the {'name' if what == 'source' else what} {twice!r}")
+    return RunOptions(file.device, sinks, file.bundle, file.backend, file.record, **rest)
+
+
+def options_in(path: Path, flags: Mapping[str, Any], **rest: Any) -> RunOptions:
+    """Of a config's file, in which each of `flags` takes the place of what the file says. Raises UsageError."""
+    return options_from({**read_toml(path), **flags}, str(path), waits=True, **rest)
+
+
+def _check_name(name: str | None, where: str) -> None:
+    """A name is a folder's name, too, and a topic's."""
+    if name is None:
+        return
+    if not (name and name[0].isalnum() and len(name) <= 64 and all(c.isalnum() or c in _NAME_MARKS for c in name)):
+        raise UsageError(f"{where}: the name {name!r} should be letters, digits, spaces and any of . _ - (64 at most)")
 
 
 def board_named(name: str) -> Board:
@@ -60,20 +123,22 @@ def load_net(folder: Path | None, backend: str | None, tell: Callable[[str], Non
     return bundle.model, open_backend(bundle, backend, tell)
 
 
-def _about(options: RunOptions, session: str, backend: str, bundle: str) -> dict[str, Any]:
+def _about(options: RunOptions, device: Device, session: str, backend: str, bundle: str) -> dict[str, Any]:
     """For whoever reads a recorded session: what it was made by, and how."""
     from edge_runtime.doctor import machine, versions  # not at the start of every run
 
+    said = {**asdict(device), **{key: getattr(options, key) for key in ("bundle", "backend", "record", "seconds")}}
     return {
         "session": session,
         "started_utc": datetime.now(UTC).isoformat(timespec="seconds"),
+        "lead": device.lead,
         "bundle": bundle,
         "backend": backend,
         "python": platform.python_version(),
         "machine": machine(),
         "system": platform.platform(),
         "packages": versions(),
-        "options": {key: str(value) for key, value in asdict(options).items() if value is not None},
+        "options": {key: str(value) for key, value in said.items() if value is not None},
     }
 
 
@@ -88,36 +153,77 @@ def _drift(ppm: float | None) -> str:
     )
 
 
+def _room_for(devices: int) -> None:
+    """As many open files as the system lets us have, where the usual 1024 are too few."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = _DESCRIPTORS + _DESCRIPTORS_A_PORT * devices
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        if hard != resource.RLIM_INFINITY and hard < needed:
+            raise UsageError(f"{devices} ports need {needed} open files, and {hard} are allowed; see LimitNOFILE=")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+
+
 def run(options: RunOptions, tell: Callable[[str], None], done: Callable[[], bool]) -> None:
-    """Monitor a port until `done`. Raises PortError, UsageError or BundleError before anything was started."""
-    board = board_named(options.board)
+    """Monitor ports until `done`. Raises PortError, UsageError or BundleError before anything was started."""
+    _room_for(len(options.devices))
+    boards = [board_named(device.board) for device in options.devices]
     model, backend = load_net(options.bundle, options.backend, tell)
-    picture = Picture(options.picture) if options.picture else None
-    sinks: list[Sink] = [JsonLines.open(options.out), Live(sys.stderr), *([picture] if picture else [])]
-    monitor = Monitor(model, backend, options.port)
-    stream = Stream(Receiver(board), monitor)
-    if picture:
-        stream.watchers.append(picture.watch)
-    session = Session(Link(options.port, board), stream, sinks, tell)
-    session.open()
-    recorder: Recorder | None = None
-    if options.record:
-        about = _about(options, session.id, backend.name, model.id)
-        recorder = Recorder(options.record, options.port, board.name, tell, about)
-        session.on_event = recorder.event
-        stream.watchers.append(recorder.samples)
-    tell(f"{options.port}, board {board.name}, {backend.name}, {model.id}. Research use only; not a medical device.")
+    leads = [
+        Lead(
+            Link(device.port, board),
+            Stream(Receiver(board), Monitor(model, backend, device.source), device.lead),
+            until_s=options.until_s or float("inf"),
+        )
+        for device, board in zip(options.devices, boards, strict=True)
+    ]
+    watches: list[outputs.Watch] = []
+    around = outputs.Around(tell, tuple(lead.name for lead in leads), options.sinks, watches.append)
+    sinks: list[Sink] = [*outputs.open_sinks(options.sinks, around), Live(sys.stderr, only_changes=options.waits)]
+    for lead in leads:
+        lead.stream.watchers += [watch(lead.name) for watch in watches]
+    session = Session(leads, sinks, tell)
+    if not options.waits:
+        session.open()
+    recorders = _record(options, session, tell, backend.name, model.id) if options.record else []
+    for lead in leads:
+        tell(f"{lead.name}, board {lead.link.board.name}, {backend.name}, {model.id}. {NOTICE}")
     end = time.monotonic() + (options.seconds or float("inf"))
-    until_s = options.until_s or float("inf")
     try:
-        said = session.run(lambda: done() or time.monotonic() > end or monitor.end_s >= until_s)
+        said = session.run(lambda: done() or time.monotonic() > end)
     finally:
-        if recorder:
+        for recorder in recorders:
             recorder.close()
-    clock, frames = stream.receiver.clock.statistics, stream.receiver.parser.statistics
-    tell(
-        f"{said.reports} reports; {frames.good} frames, {frames.bad_checksum} bad, {clock.lost_frames} lost "
-        f"({clock.lost_samples} samples), {clock.restarts} restarts" + _drift(stream.receiver.clock.drift_ppm)
-    )
-    if said.lost_reports or said.overrun_events:
-        tell(f"{said.lost_reports} reports could not be written and {said.overrun_events} reads came too fast")
+    _conclude(leads, said, tell)
+
+
+def _record(
+    options: RunOptions, session: Session, tell: Callable[[str], None], backend: str, bundle: str
+) -> list[Recorder]:
+    """A recorder for each lead, from its first event on."""
+    recorders = []
+    started = f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%SZ}-{session.id}"
+    for device, lead in zip(options.devices, session.leads, strict=True):
+        folder = options.record or Path()
+        if options.waits:
+            folder = folder / device.source.strip("/").replace("/", "-") / started
+        about = _about(options, device, session.id, backend, bundle)
+        recorder = Recorder(folder, device.source, device.board, tell, about)
+        lead.on_event.append(recorder.event)
+        lead.stream.watchers.append(recorder.samples)
+        recorders.append(recorder)
+    return recorders
+
+
+def _conclude(leads: list[Lead], said: SessionStatistics, tell: Callable[[str], None]) -> None:
+    for lead in leads:
+        clock, frames = lead.stream.receiver.clock.statistics, lead.stream.receiver.parser.statistics
+        name = f"{lead.name}: " if len(leads) > 1 else ""
+        tell(
+            f"{name}{lead.reports} reports; {frames.good} frames, {frames.bad_checksum} bad, "
+            f"{clock.lost_frames} lost ({clock.lost_samples} samples), {clock.restarts} restarts"
+            + _drift(lead.stream.receiver.clock.drift_ppm)
+        )
+    if said.lost_reports or said.overruns:
+        tell(
+            f"{said.lost_reports} reports could not be written and {said.overruns} times more came than could be taken"
+        )

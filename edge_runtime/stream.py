@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from edge_runtime.monitor import Monitor
 from edge_runtime.report import Report
@@ -15,8 +16,9 @@ EVENTS = ("opened", "lost", "data", "tick")
 class Stream:
     """Reports depend on these events, their order and their arrival times, and on nothing else."""
 
-    def __init__(self, receiver: Receiver, monitor: Monitor) -> None:
-        self.receiver, self.monitor = receiver, monitor
+    def __init__(self, receiver: Receiver, monitor: Monitor, lead: str | None = None) -> None:
+        """lead: where the electrodes are, for who knows better than the device; None takes what the device says."""
+        self.receiver, self.monitor, self.lead = receiver, monitor, lead
         self.watchers: list[Callable[[Samples], None]] = []  # each sees all samples, before the monitor does
 
     def handle(self, kind: str, arrival_s: float, data: bytes = b"") -> Iterator[Report]:
@@ -30,6 +32,8 @@ class Stream:
             yield from self.monitor.tick(arrival_s)
         elif kind == "data":
             for samples in self.receiver.feed(data, arrival_s):
+                if self.lead is not None:
+                    samples = replace(samples, lead=self.lead)
                 for watch in self.watchers:
                     watch(samples)
                 yield from self.monitor.push(samples)

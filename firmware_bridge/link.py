@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
+import select
 import termios
 import time
 from collections.abc import Callable, Sequence
@@ -21,7 +23,8 @@ State = Literal["absent", "opening", "identifying", "streaming", "silent", "back
 EXIT_PORT = 3
 _BACK_OFF_S = (0.1, 0.2, 0.5, 1.0)
 _SILENT_AFTER_S = 2.0
-_READ_SIZE = 65536
+_READ_SIZE = 4096  # at once: a port's turn is as long as what it read
+_LONGEST_UNSAID = 4096
 
 
 class PortError(Exception):
@@ -32,9 +35,10 @@ class PortError(Exception):
 
 @dataclass(frozen=True)
 class LinkEvent:
-    """kind: opened, lost, or data; `arrival_s`: when the read that gave it returned, on the host's monotonic clock."""
+    """`arrival_s`: when the read that gave it returned, on the host's monotonic clock. A tick is the shell's: time went
+    by, and everything that arrived before it has been told."""
 
-    kind: Literal["opened", "lost", "data"]
+    kind: Literal["opened", "lost", "data", "tick"]
     arrival_s: float
     data: bytes = b""
     reason: str = ""
@@ -55,13 +59,16 @@ def explain(port: str, error: Exception) -> str:
 
 
 def _why_lost(error: Exception) -> str:
-    """pyserial says "readiness to read but returned no data" of a device that was unplugged; Linux says EIO."""
-    gone = "returned no data" in str(error) or getattr(error, "errno", None) in (errno.EIO, errno.ENXIO, errno.ENODEV)
+    """Linux says one of these of a device that was unplugged."""
+    gone = getattr(error, "errno", None) in (errno.EIO, errno.ENXIO, errno.ENODEV)
     return "unplugged" if gone else str(error)
 
 
 class Link:
-    """One serial port with back-off. Reading never blocks; opening may, for as long as a write does (a second).
+    """One serial port with back-off. Reading and writing never block; opening and closing may: a driver decides.
+
+    So whoever has other ports to look after opens and closes apart from them, and meanwhile leaves this one alone:
+    `due`, `open`, `read` and `close` are for that, `poll` is all of them in one.
 
     trouble: why a port that is there cannot be opened again; None while it can, or while it is simply away.
     """
@@ -79,6 +86,9 @@ class Link:
         self._now, self._stable_names = now, stable_names
         self._path = port
         self._serial: serial.Serial | None = None
+        self._fd = -1
+        self._readable = select.poll()  # not select(): it ends at 1024 descriptors, and a ward has more
+        self._unsaid = b""  # to the device, once it listens
         self._attempt = 0
         self._next_try_s = 0.0
         self._last_data_s = 0.0
@@ -88,67 +98,101 @@ class Link:
         """Open now. Raises PortError."""
         self.state = "opening"
         try:
-            opened = serial.Serial(self._path, self.board.baud, timeout=0, write_timeout=1.0, exclusive=True)
+            opened = serial.Serial(self._path, self.board.baud, timeout=0, exclusive=True)
         except (OSError, termios.error, ValueError) as error:
             self._back_off()
             said = explain(self.port, error)
             self.trouble = None if getattr(error, "errno", None) == errno.ENOENT else said
             raise PortError(said) from error
+        self._fd = opened.fileno()
         try:
-            opened.write(self._handshake.begin(self._now()))
-        except (OSError, termios.error) as error:
+            self._say(self._handshake.begin(self._now()))
+        except OSError as error:
             opened.close()
             self._back_off()
             raise PortError(f"{self.port}: closed while it was being opened ({error}); is the cable loose?") from error
         self._path = by_id(self._path, self._stable_names)
+        self._readable.register(self._fd, select.POLLIN)
         self._serial, self.state, self.trouble = opened, "identifying", None
         self._last_data_s = self._now()
         return LinkEvent("opened", self._last_data_s)
 
     def _back_off(self) -> None:
-        self.state = "backing off"
+        self.state, self._unsaid = "backing off", b""
         self._next_try_s = self._now() + _BACK_OFF_S[min(self._attempt, len(_BACK_OFF_S) - 1)]
         self._attempt += 1
 
     def fileno(self) -> int | None:
-        return None if self._serial is None else self._serial.fileno()
+        return None if self._serial is None else self._fd
 
-    def poll(self) -> LinkEvent | None:
-        """Read what there is, or try to open a lost port when its time has come. Does not block."""
-        if self._serial is None:
-            if self._now() < self._next_try_s:
-                return None
-            try:
-                return self.open()
-            except PortError:
-                return None
+    @property
+    def is_open(self) -> bool:
+        return self._serial is not None
+
+    def due(self) -> bool:
+        """Whether a port that is not open should be tried now. One that is not there is no try, and does not block."""
+        if self._serial is not None or self._now() < self._next_try_s:
+            return False
+        if not os.path.lexists(self._path):
+            self._back_off()
+            self.trouble = None
+            return False
+        return True
+
+    def read(self, ready: bool) -> LinkEvent | None:
+        """What an open port gives. ready: the system says that there is something; nothing is then the device's end.
+
+        After `lost` the port has to be closed.
+        """
         try:
-            data = self._serial.read(_READ_SIZE)
-            say = self._handshake.hear(data, self._now())
-            if say:
-                self._serial.write(say)
-        except (OSError, termios.error, TypeError) as error:  # TypeError: pyserial, of a port closed under its feet
-            self.close()
+            data = os.read(self._fd, _READ_SIZE) if ready else b""
+            if ready and not data:
+                raise OSError(errno.EIO, "it returned no data")
+            self._say(self._handshake.hear(data, self._now()))
+        except BlockingIOError:
+            return None
+        except OSError as error:
             self._back_off()
             return LinkEvent("lost", self._now(), reason=_why_lost(error))
         now = self._now()
         if data:
             self._last_data_s, self._attempt = now, 0  # that it opened is not enough to be patient with it again
             self.state = "streaming" if self._handshake.complete else "identifying"
-            return LinkEvent("data", now, bytes(data))
+            return LinkEvent("data", now, data)
         if now - self._last_data_s > _SILENT_AFTER_S:
             self.state = "silent"
         return None
 
+    def _say(self, data: bytes) -> None:
+        """As much of it as the port takes now; the rest with what is said next. A device that never listens is no
+        reason to wait."""
+        self._unsaid = (self._unsaid + data)[-_LONGEST_UNSAID:]
+        if self._unsaid:
+            with contextlib.suppress(BlockingIOError):
+                self._unsaid = self._unsaid[os.write(self._fd, self._unsaid) :]
+
+    def poll(self) -> LinkEvent | None:
+        """Read what there is, or try to open a lost port when its time has come."""
+        if self._serial is None:
+            try:
+                return self.open() if self.due() else None
+            except PortError:
+                return None
+        event = self.read(bool(self._readable.poll(0)))
+        if event is not None and event.kind == "lost":
+            self.close()
+        return event
+
     def close(self) -> None:
         """Tell the board to stop, where its protocol can, and close the port."""
         if self._serial is not None:
-            with contextlib.suppress(OSError, termios.error):  # it is gone already: that is why it is closed
-                if self.board.farewell:
-                    self._serial.write(self.board.farewell)
+            self._readable.unregister(self._fd)
+            if self.board.farewell:
+                with contextlib.suppress(OSError):  # it is gone already: that is why it is closed
+                    os.write(self._fd, self.board.farewell)
             with contextlib.suppress(OSError, termios.error):
                 self._serial.close()
-            self._serial = None
+            self._serial, self._fd = None, -1
 
 
 def overhear(port: str, baud: int, seconds: float) -> bytes:

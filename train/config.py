@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
-from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
-from edge_runtime.errors import UsageError
+from edge_runtime.configuration import build, read_toml
 from edge_runtime.ranges import INTERVALS
 from train.nets import NetSpec
 
@@ -74,39 +73,8 @@ class Config:
 
 def load_config(path: Path) -> Config:
     """Raises UsageError, naming the key, for a file that is no config."""
-    try:
-        return config_from(tomllib.loads(path.read_text("utf-8")), str(path))
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror}); give a config with --config") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: no TOML ({error})") from error
+    return config_from(read_toml(path), str(path))
 
 
 def config_from(values: dict[str, Any], name: str) -> Config:
-    config: Config = _build(Config, values, name, "")
-    return config
-
-
-def _build(kind: type, values: dict[str, Any], name: str, prefix: str) -> Any:
-    hints, known = get_type_hints(kind), {f.name: f for f in fields(kind)}
-    for key in values:
-        if key not in known:
-            raise UsageError(f"{name}: unknown key '{prefix}{key}'; known are {', '.join(known)}")
-    missing = [k for k, f in known.items() if k not in values and f.default is MISSING and f.default_factory is MISSING]
-    if missing:
-        raise UsageError(f"{name}: key '{prefix}{missing[0]}' is missing")
-    built = {}
-    for key, value in values.items():
-        if is_dataclass(hints[key]):
-            if not isinstance(value, dict):
-                raise UsageError(f"{name}: '{prefix}{key}' must be a table")
-            built[key] = _build(hints[key], value, name, f"{prefix}{key}.")
-        elif isinstance(value, list):
-            built[key] = tuple(value)
-        elif hints[key] in (int, str) and (not isinstance(value, hints[key]) or isinstance(value, bool)):
-            raise UsageError(f"{name}: '{prefix}{key}' must be {hints[key].__name__}, not {value!r}")
-        elif hints[key] is float and not isinstance(value, int | float):
-            raise UsageError(f"{name}: '{prefix}{key}' must be a number, not {value!r}")
-        else:
-            built[key] = value
-    return kind(**built)
+    return build(Config, values, name)

@@ -50,22 +50,29 @@ def live_line(report: Report) -> str:
 
 
 class Live:
-    """Rewrites one line on a terminal; elsewhere prints one a second. A change of state is always its own line."""
+    """Rewrites one line on a terminal; elsewhere prints one a second. A change of state is always its own line.
 
-    def __init__(self, file: TextIO, now: Callable[[], float] = time.monotonic) -> None:
-        self._file, self._now, self._terminal = file, now, file.isatty()
-        self._shown_s, self._state = float("-inf"), ""
+    only_changes: nothing else, and each with its source: for many leads, and for a journal that is kept.
+    """
+
+    def __init__(self, file: TextIO, only_changes: bool = False, now: Callable[[], float] = time.monotonic) -> None:
+        self._file, self._now, self._only_changes = file, now, only_changes
+        self._terminal = file.isatty() and not only_changes
+        self._shown_s, self._state = float("-inf"), dict[str, str]()
 
     def write(self, report: Report) -> None:
-        changed = report.state != self._state
-        if not changed and self._now() - self._shown_s < 1.0:
+        before = self._state.get(report.source)
+        changed = report.state != before
+        if not changed and (self._only_changes or self._now() - self._shown_s < 1.0):
             return
         self._shown_s, line = self._now(), live_line(report)
+        if self._only_changes:
+            line = f"{report.source}  {line}"
         if self._terminal:
-            self._file.write(("\n" if changed and self._state else "\r") + line + "\x1b[K")
+            self._file.write(("\n" if changed and before else "\r") + line + "\x1b[K")
         else:
             self._file.write(line + "\n")
-        self._state = report.state
+        self._state[report.source] = report.state
         self._file.flush()
 
     def close(self) -> None:

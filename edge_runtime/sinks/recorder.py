@@ -139,7 +139,8 @@ def replay(folder: Path, model: Model, backend: Backend) -> Iterator[Report]:
         board, source = BOARDS[said["board"]], str(said["source"])
         if said["version"] != _VERSION:
             raise RecordError(f"{folder}: recorded by version {said['version']}; this one reads {_VERSION}")
-        stream = Stream(Receiver(board), Monitor(model, backend, source))
+        lead = said.get("lead")
+        stream = Stream(Receiver(board), Monitor(model, backend, source), None if lead is None else str(lead))
         for event in _events_of(folder):
             yield from stream.handle(*event)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edge_runtime.monitor import Monitor
 from edge_runtime.report import Report
-from edge_runtime.session import Session
+from edge_runtime.session import Lead, Session
 from edge_runtime.stream import Stream
 from edge_runtime.wearable import wearable_of
 from firmware_bridge.boards import BOARDS
@@ -40,7 +40,7 @@ def test_a_device_that_comes_back_is_the_same_session_with_a_gap(tmp_path: Path)
     keeping, seen = Keeping(), list[Samples]()
     stream = Stream(Receiver(BOARDS["native"]), Monitor(model_that_states_all(), FakeBackend(), "port"))
     stream.watchers.append(seen.append)
-    session = Session(Link(str(tmp_path / "port"), BOARDS["native"]), stream, [keeping], told.append)
+    session = Session([Lead(Link(str(tmp_path / "port"), BOARDS["native"]), stream)], [keeping], told.append)
     session.open()
     session.run(lambda: not player.is_alive())
     reports = keeping.reports

@@ -9,7 +9,7 @@ import pytest
 from edge_runtime.analysis import unmeasured
 from edge_runtime.errors import RecordError
 from edge_runtime.monitor import Monitor
-from edge_runtime.session import Session
+from edge_runtime.session import Lead, Session
 from edge_runtime.sinks.live import Live
 from edge_runtime.sinks.recorder import Recorder, replay
 from edge_runtime.stream import Stream
@@ -106,7 +106,8 @@ def test_a_sink_that_fails_is_said_once_and_harms_no_other(tmp_path: Path) -> No
     told: list[str] = []
     keeping = Keeping()
     stream = Stream(Receiver(BOARDS["native"]), Monitor(MODEL, FakeBackend(), "port"))
-    session = Session(Link(str(tmp_path / "port"), BOARDS["native"]), stream, [Failing(), keeping], told.append)
+    lead = Lead(Link(str(tmp_path / "port"), BOARDS["native"]), stream)
+    session = Session([lead], [Failing(), keeping], told.append)
     session.open()
     said = session.run(lambda: not player.is_alive())
     assert len(keeping.reports) == said.reports >= 12
