@@ -29,6 +29,7 @@ class Outlet:
     ) -> None:
         self.name = type(sink).__name__
         self.written = self.lost = 0
+        self._given = 0
         self.trouble: str | None = None
         self._sink, self._tell, self._beat, self._enough = sink, tell, beat, enough
         self._reports: queue.Queue[Report | None] = queue.Queue(room)
@@ -39,6 +40,7 @@ class Outlet:
 
     def put(self, report: Report) -> None:
         """Never waits."""
+        self._given += 1
         try:
             self._reports.put_nowait(report)
         except queue.Full:
@@ -51,8 +53,9 @@ class Outlet:
             self._reports.put(None, timeout=max(0.01, seconds))
         self._thread.join(max(0.01, seconds))
         if self._thread.is_alive():
-            self.lost += self._reports.qsize()
-            self._tell(f"{self.name} did not come to an end; {self._reports.qsize()} reports had not reached it")
+            left = self._given - self.written - self.lost
+            self.lost += left
+            self._tell(f"{self.name} did not come to an end: {left} reports are not in it")
 
     def _run(self) -> None:
         while True:

@@ -244,6 +244,10 @@ BAD: list[tuple[int, str, list[str]]] = [
     (2, "ends in .png", ["run", "--port", "/dev/none", "--picture", "{prose}.jpg"]),
     (2, "it is there already and no link", ["simulate", "--record", "{heart}", "--link", "{prose}.hea"]),
     (4, "no recorded session", ["replay", "{prose}"]),
+    (2, "cannot be read", ["run", "--config", "/none/ward.toml"]),
+    (2, "no TOML", ["run", "--config", "{prose}.hea"]),
+    (2, "unknown key 'device.bord'; known are port, board, name, lead", ["run", "--config", "{ward}"]),
+    (2, "--board stands in the config", ["run", "--config", "{ward}", "--board", "native"]),
 ]
 
 
@@ -259,7 +263,9 @@ def test_bad_input_is_one_line_and_a_documented_code(
     shutil.copytree(DEFAULT, changed)
     (changed / "model.tflite").write_bytes((changed / "model.tflite").read_bytes() + b"x")
     (tmp_path / "prose.hea").write_text("It was a dark and stormy night\n")
-    places = {"heart": str(heart), "changed": str(changed), "prose": str(tmp_path / "prose")}
+    (tmp_path / "ward.toml").write_text('[[device]]\nport = "/dev/none"\nbord = "native"\n')
+    ward = str(tmp_path / "ward.toml")
+    places = {"heart": str(heart), "changed": str(changed), "prose": str(tmp_path / "prose"), "ward": ward}
     done = leadwire(*(a.format(**places) for a in arguments), LEADWIRE_DATA=str(tmp_path))
     assert done.returncode == code
     assert message in done.stderr

@@ -118,7 +118,7 @@ def test_a_sink_that_fails_is_said_once_and_harms_no_other(tmp_path: Path) -> No
 
 def test_the_live_line_is_one_a_second_and_one_a_change() -> None:
     out, clock = io.StringIO(), iter(np.arange(0, 100, 0.25))
-    live = Live(out, lambda: float(next(clock)))
+    live = Live(out, now=lambda: float(next(clock)))
     window = Window(np.zeros(10), 250.0, 0.0, 10.0, "I")
     for state in ["warming_up"] * 12 + ["gap"] * 2:
         live.write(unmeasured(window, MODEL, state))

@@ -1,0 +1,91 @@
+"""What a run is asked for: a config's devices and sinks, and that nothing in it is ignored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_runtime.errors import UsageError
+from edge_runtime.outputs import ROWS, Around, flag_options, open_sinks
+from edge_runtime.run import Device, options_from, options_in
+
+WARD = """
+record = "kept"
+[[device]]
+port = "/dev/serial/by-id/a"
+board = "ad8232"
+name = "bed 1"
+lead = "I"
+[[device]]
+port = "/dev/serial/by-id/b"
+[out]
+path = "ward.jsonl"
+"""
+
+
+def test_a_config_is_devices_and_a_section_a_sink(tmp_path: Path) -> None:
+    (tmp_path / "ward.toml").write_text(WARD)
+    options = options_in(tmp_path / "ward.toml", {"out": flag_options("out", "other.jsonl")}, seconds=3.0)
+    assert options.devices == (Device("/dev/serial/by-id/a", "ad8232", "bed 1", "I"), Device("/dev/serial/by-id/b"))
+    assert [device.source for device in options.devices] == ["bed 1", "/dev/serial/by-id/b"]
+    assert options.record == Path("kept")
+    assert options.sinks["out"].path == "other.jsonl", "a flag takes the place of what the file says"
+    assert (options.waits, options.seconds) == (True, 3.0)
+
+
+def of(**values: Any) -> dict[str, Any]:
+    return {"device": [{"port": "/dev/a"}], **values}
+
+
+BAD: dict[str, dict[str, Any]] = {
+    "unknown key 'devices'; known are device, bundle, backend, record, out": {"devices": []},
+    "no device; give each one a": {"device": []},
+    "key 'device.port' is missing": {"device": [{}]},
+    "'device' must be a list": {"device": {"port": "/dev/a"}},
+    "'device' must be a table": {"device": ["/dev/a"]},
+    "'device.port' must be str, not 3": {"device": [{"port": 3}]},
+    "no board 'cray'; there are native": {"device": [{"port": "/dev/a", "board": "cray"}]},
+    "two devices have the port '/dev/a'": {"device": [{"port": "/dev/a", "name": "x"}, {"port": "/dev/a"}]},
+    "two devices have the name 'x'": {"device": [{"port": "/dev/a", "name": "x"}, {"port": "/dev/b", "name": "x"}]},
+    "the name '../x' should be": {"device": [{"port": "/dev/a", "name": "../x"}]},
+    "the name 'a/b' should be": {"device": [{"port": "/dev/a", "name": "a/b"}]},
+    "the name '' should be": {"device": [{"port": "/dev/a", "name": ""}]},
+    r"the name 'a\\nb' should be": {"device": [{"port": "/dev/a", "name": "a\nb"}]},
+    "unknown key 'out.file'; known are path": of(out={"file": "x"}),
+    "'out' must be a table": of(out="x"),
+    "'bundle' must be a path, not 1": of(bundle=1),
+    "'record' must be a path, not True": of(record=True),
+}
+
+
+@pytest.mark.parametrize("message", BAD)
+def test_what_a_config_should_not_hold_is_named(message: str) -> None:
+    with pytest.raises(UsageError, match=message) as caught:
+        options_from(BAD[message], "ward.toml")
+    assert "\n" not in str(caught.value)
+
+
+def around(**options: Any) -> Around:
+    return Around(print, ("a", "b"), options, lambda watch: None)
+
+
+def test_each_sink_that_needs_an_extra_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for row in ROWS:
+        if row.extra is not None:
+
+            def missing(options: Any, around: Around) -> Any:
+                raise ImportError("none", name="what_is_missing")
+
+            monkeypatch.setattr("edge_runtime.outputs.ROWS", (type(row)(**{**vars(row), "open": missing}),))
+            with pytest.raises(UsageError, match=rf"--{row.name} needs what_is_missing: pip install 'leadwire\[\w+\]'"):
+                open_sinks({row.name: None}, around())
+
+
+def test_a_sink_that_cannot_be_opened_leaves_none_open(tmp_path: Path) -> None:
+    options = options_from(
+        of(out={"path": str(tmp_path / "x.jsonl")}, picture={"path": str(tmp_path / "x.png")}), "x"
+    ).sinks
+    with pytest.raises(UsageError, match="a picture is of one lead"):
+        open_sinks(options, around(**options))
