@@ -8,8 +8,8 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,8 @@ class Backend(Protocol):
     """(samples,) float32 -> the bundle's heads, float32: masks (3, length), rhythm (4,), p_wave (1,), findings (5,) as
     logits; intervals (4,) and the log of their spread (4,) in the targets' units."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def __call__(self, companded: NDArray[np.float32]) -> Heads: ...
 
@@ -99,47 +100,108 @@ def _open_onnxruntime(content: bytes) -> Any:
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
-# In the order in which they are tried: name, what opens it, its wrapper, its file, the extra that installs it.
-_TABLE: tuple[tuple[str, Callable[[bytes], Any], Any, str, str], ...] = (
-    ("ai-edge-litert", _open_litert, Tflite, TFLITE, "tflite"),
-    ("tflite-runtime", _open_tflite_runtime, Tflite, TFLITE, "tflite-legacy"),
-    ("onnxruntime", _open_onnxruntime, _Onnx, ONNX, "onnx"),
+class _Row(NamedTuple):
+    """What opens a back end, what wraps it, the bundle's file that it runs, and the extra that installs it."""
+
+    name: str
+    open: Callable[[bytes], Any]
+    wrapper: Any
+    file: str
+    extra: str
+
+
+_TABLE = (  # in the order in which they are tried
+    _Row("ai-edge-litert", _open_litert, Tflite, TFLITE, "tflite"),
+    _Row("tflite-runtime", _open_tflite_runtime, Tflite, TFLITE, "tflite-legacy"),
+    _Row("onnxruntime", _open_onnxruntime, _Onnx, ONNX, "onnx"),
 )
-BACKENDS = tuple(row[0] for row in _TABLE)
+BACKENDS = tuple(row.name for row in _TABLE)
 
 
 def head_shapes(bundle: Bundle) -> dict[str, tuple[int, ...]]:
     return {head: tuple(int(n) for n in said["shape"]) for head, said in bundle.manifest["heads"].items()}
 
 
+class Fallback:
+    """The first back end that works; where it fails later, the next one, on the same window."""
+
+    def __init__(self, bundle: Bundle, names: Sequence[str], tell: Callable[[str], None]) -> None:
+        """Raises UsageError when none of `names` can be had, BundleError when the bundle is at fault."""
+        self._bundle, self._tell = bundle, tell
+        self._names = list(names)  # in the order in which they are to be tried
+        reasons: list[str] = []
+        opened = self._first(reasons)
+        if opened is None:
+            raise UsageError("no back end for the net: " + "; ".join(reasons or ["the bundle has no file for it"]))
+        self._backend: Backend = opened
+
+    @property
+    def name(self) -> str:
+        return self._backend.name
+
+    def __call__(self, companded: NDArray[np.float32]) -> Heads:
+        """Raises UsageError where each of them, opened anew, fails on this window."""
+        reasons: list[str] = []
+        for _ in range(len(self._names) + 1):
+            failed = self.name
+            try:
+                return self._backend(companded)
+            except Exception as error:  # each runtime has its own
+                reasons.append(f"{failed} failed ({_line(error)})")
+            self._names = [*(name for name in self._names if name != failed), failed]  # itself last of all, anew
+            opened = self._first(reasons)
+            if opened is None:
+                break
+            self._backend = opened
+            self._tell(f"{reasons[-1]}; {self.name} goes on from here")
+        raise UsageError("no back end runs the net any more: " + "; ".join(reasons))
+
+    def _first(self, reasons: list[str]) -> Backend | None:
+        """The first that can be opened. Says of each other why not."""
+        for name in self._names:
+            try:
+                return _open(self._bundle, name)
+            except _CannotBeHad as error:
+                reasons.append(str(error))
+                self._tell(reasons[-1])
+        return None
+
+
+class _CannotBeHad(Exception):
+    """A back end, and why."""
+
+
 def open_backend(
     bundle: Bundle, name: str | None = None, tell: Callable[[str], None] = lambda message: None
 ) -> Backend:
-    """The named back end, or the first that works; `tell` hears of each that does not. Warmed up once.
+    """The named back end alone, or the first that works of those that the bundle has a file for; warmed up once.
 
-    Raises UsageError when none can be had, BundleError when the bundle is at fault.
+    tell: hears of each that does not work, now or later. Raises UsageError when none can be had, BundleError when the
+    bundle is at fault.
     """
     if name is not None and name not in BACKENDS:
         raise UsageError(f"no back end {name!r}; there are {', '.join(BACKENDS)}")
-    shapes = head_shapes(bundle)
-    reasons = []
-    for known, opener, wrapper, file, extra in _TABLE:
-        if (name is not None and known != name) or file not in bundle.files:
-            continue
-        try:
-            with _quiet():
-                backend: Backend = wrapper(known, opener(bundle.files[file]), shapes)
-                backend(np.zeros(bundle.model.samples, np.float32))
-            return backend
-        except ImportError:
-            reasons.append(f"{known} is not installed (pip install 'leadwire[{extra}]')")
-        except BundleError:
-            raise
-        except Exception as error:  # each runtime has its own, and one at odds with numpy any of Python's
-            why = (str(error) or type(error).__name__).splitlines()[0]
-            reasons.append(f"{known} does not work here ({why})")
-        tell(reasons[-1])
-    raise UsageError("no back end for the net: " + "; ".join(reasons or [f"the bundle has no file for {name}"]))
+    names = [row.name for row in _TABLE if row.file in bundle.files and name in (None, row.name)]
+    return Fallback(bundle, names, tell)
+
+
+def _open(bundle: Bundle, name: str) -> Backend:
+    (row,) = (row for row in _TABLE if row.name == name)
+    try:
+        with _quiet():
+            backend: Backend = row.wrapper(name, row.open(bundle.files[row.file]), head_shapes(bundle))
+            backend(np.zeros(bundle.model.samples, np.float32))
+        return backend
+    except ImportError:
+        raise _CannotBeHad(f"{name} is not installed (pip install 'leadwire[{row.extra}]')") from None
+    except BundleError:
+        raise
+    except Exception as error:  # each runtime has its own, and one at odds with numpy any of Python's
+        raise _CannotBeHad(f"{name} does not work here ({_line(error)})") from error
+
+
+def _line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 @contextlib.contextmanager

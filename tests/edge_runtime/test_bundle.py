@@ -5,15 +5,10 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from edge_runtime import backends
-from edge_runtime.backends import BACKENDS, open_backend
 from edge_runtime.bundle import DEFAULT, MANIFEST, ONNX, TFLITE, Bundle, load_bundle
-from edge_runtime.conditioning import compand, condition
-from edge_runtime.errors import BundleError, UsageError
-from tests.fakes import ecg_of, regular_waves
+from edge_runtime.errors import BundleError
 
 
 @pytest.fixture
@@ -99,57 +94,6 @@ def test_a_head_of_another_shape_is_refused(copied: Path) -> None:
     change(copied, lambda m: m["heads"]["p_wave"].update(shape=[2]))
     with pytest.raises(BundleError, match="p_wave"):
         load_bundle(copied)
-
-
-def test_a_file_that_is_no_net_is_no_traceback(copied: Path) -> None:
-    import hashlib
-
-    for name in (TFLITE, ONNX):
-        (copied / name).write_bytes(b"garbage" * 100)
-    digest = hashlib.sha256(b"garbage" * 100).hexdigest()
-    change(copied, lambda m: [said.update(sha256=digest) for said in m["files"].values()] and None)
-    with pytest.raises(UsageError, match="onnxruntime does not work here") as caught:
-        open_backend(load_bundle(copied))
-    assert "\n" not in str(caught.value)
-
-
-def test_every_back_end_gives_the_same_beats(bundle: Bundle) -> None:
-    x = compand(condition(ecg_of(regular_waves(), 250), 250))
-    heads = {name: open_backend(bundle, name)(x) for name in BACKENDS}
-    for name, out in heads.items():
-        assert {k: v.shape for k, v in out.items()} == {
-            "masks": (3, 1280),
-            "rhythm": (4,),
-            "p_wave": (1,),
-            "findings": (5,),
-            "intervals": (4,),
-            "spread": (4,),
-        }, name
-        assert all(v.dtype == np.float32 for v in out.values())
-        waves = bundle.model.grid.read(out["masks"])
-        assert sum(w.kind == 1 for w in waves) == 13, name
-        assert np.abs(out["masks"] - heads["ai-edge-litert"]["masks"]).mean() < 0.5, name
-
-
-def test_a_back_end_that_fails_is_said_and_the_next_one_used(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(content: bytes) -> object:
-        raise ImportError("none")
-
-    def broken(content: bytes) -> object:
-        raise RuntimeError("numpy 2\nand more")
-
-    table = [list(row) for row in backends._TABLE]
-    table[0][1], table[1][1] = missing, broken
-    monkeypatch.setattr(backends, "_TABLE", tuple(map(tuple, table)))
-    told: list[str] = []
-    assert open_backend(bundle, tell=told.append).name == "onnxruntime"
-    assert "pip install 'leadwire[tflite]'" in told[0]
-    assert "numpy 2" in told[1]
-    assert "\n" not in told[1]
-    with pytest.raises(UsageError, match="ai-edge-litert is not installed"):
-        open_backend(bundle, "ai-edge-litert")
-    with pytest.raises(UsageError, match="no back end 'gpu'"):
-        open_backend(bundle, "gpu")
 
 
 def test_the_id_changes_with_whatever_decides_what_is_stated(copied: Path) -> None:
