@@ -1,4 +1,4 @@
-"""`leadwire`: the command line. Heavy imports are inside the commands, so that `--help` is instant.
+"""`leadwire`: the command line. What each verb does is in `commands`.
 
 Exit codes: 0, 2 usage or config, 3 port, 4 record, 5 bundle.
 """
@@ -6,26 +6,31 @@ Exit codes: 0, 2 usage or config, 3 port, 4 record, 5 bundle.
 from __future__ import annotations
 
 import argparse
-import contextlib
-import json
 import os
-import signal
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from edge_runtime.errors import LeadwireError, UsageError
-from edge_runtime.outputs import ROWS, flag_options
+from edge_runtime import commands
+from edge_runtime.errors import LeadwireError
+from edge_runtime.outputs import ROWS
 from firmware_bridge.faults import described
 
-if TYPE_CHECKING:
-    from edge_runtime.backends import Backend
-    from edge_runtime.bundle import Model
-    from edge_runtime.fiducials import Fiducials
-
 NOTICE = "Research use only; not a medical device."
+EXAMPLE = """
+  [[device]]
+  port = "/dev/serial/by-id/..."
+  board = "native"
+  name = "bed 1"        # the reports' source (default: the port)
+  lead = "I"            # default: what the board says
+
+  [[device]]
+  port = "/dev/serial/by-id/..."
+  board = "ad8232"
+
+  [out]                 # a section for each of the sinks above
+  path = "reports.jsonl"
+"""
 
 
 class _Version(argparse.Action):
@@ -36,10 +41,6 @@ class _Version(argparse.Action):
 
         print(f"leadwire {version('leadwire')}")
         parser.exit()
-
-
-def _tell(message: str) -> None:
-    print(f"leadwire: {message}", file=sys.stderr)
 
 
 def _between(low: float, high: float) -> Callable[[str], float]:
@@ -69,7 +70,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="COMMAND")
 
-    run = verbs.add_parser("run", help="monitor wearables on serial ports", description=f"Monitor ports. {NOTICE}")
+    run = verbs.add_parser(
+        "run",
+        help="monitor wearables on serial ports",
+        description=f"Monitor ports. {NOTICE}",
+        epilog=f"a config is such as:\n{EXAMPLE}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     ports = run.add_mutually_exclusive_group(required=True)
     ports.add_argument("--port", help="such as /dev/serial/by-id/... or /dev/ttyUSB0")
     ports.add_argument("--config", type=Path, metavar="FILE", help="many ports, and all that is below, as TOML")
@@ -82,7 +89,6 @@ def _parser() -> argparse.ArgumentParser:
         run.add_argument(f"--{row.name}", metavar=row.flag, help=row.help)
     run.add_argument("--for", type=_SECONDS, dest="seconds", metavar="S", help="stop by itself after so many seconds")
     _add_net(run)
-    run.set_defaults(command=_run)
 
     analyse = verbs.add_parser("analyse", help="reports of recordings: WFDB or CSV", description=f"Analyse. {NOTICE}")
     analyse.add_argument(
@@ -107,12 +113,10 @@ def _parser() -> argparse.ArgumentParser:
         "--annotations", type=Path, metavar="DIR", help="fiducials, also as WFDB annotations: DIR/RECORD.lw"
     )
     _add_net(analyse)
-    analyse.set_defaults(command=_analyse)
 
     replay = verbs.add_parser("replay", help="the reports of what `run --record` kept")
     replay.add_argument("folder", type=Path, metavar="DIR")
     _add_net(replay)
-    replay.set_defaults(command=_replay)
 
     simulate = verbs.add_parser(
         "simulate",
@@ -136,15 +140,12 @@ def _parser() -> argparse.ArgumentParser:
     simulate.add_argument("--start", type=_between(0, 1e7), default=0.0, help="second of the record to begin at")
     simulate.add_argument("--duration", type=_SECONDS, help="seconds of the record to play (default: to its end)")
     simulate.add_argument("--link", type=Path, help="a stable path for the pty, which changes when it is replugged")
-    simulate.set_defaults(command=_simulate)
 
     demo = verbs.add_parser("demo", help="a simulated wearable, monitored, with a picture", description=NOTICE)
     demo.add_argument("--speed", type=_between(0.01, 1000), default=8.0, help="times real time (default 8)")
     demo.add_argument("--folder", type=Path, default=Path("demo"), help="where its files go (default: demo)")
-    demo.set_defaults(command=_demo)
 
-    boards = verbs.add_parser("boards", help="the boards that can be on a port")
-    boards.set_defaults(command=_boards)
+    verbs.add_parser("boards", help="the boards that can be on a port")
 
     doctor = verbs.add_parser(
         "doctor", help="what this machine has and lacks: ports, permissions, versions, temperature"
@@ -152,176 +153,23 @@ def _parser() -> argparse.ArgumentParser:
     one = doctor.add_mutually_exclusive_group()
     one.add_argument("--port", help="listen to it, and suggest which board is speaking")
     one.add_argument("--udev", action="store_true", help="print a rule: permission, a name that stays, latency")
-    doctor.set_defaults(command=_doctor)
+
+    service = verbs.add_parser(
+        "service",
+        help="a run that starts with the machine: prints what that takes, and does it with --apply",
+        description="A systemd unit, a udev rule and a config: printed, unless told to do it. Needs root to do it.",
+    )
+    service.add_argument("--config", type=Path, metavar="FILE", help="of `leadwire run`; it is put in its place")
+    what = service.add_mutually_exclusive_group()
+    what.add_argument("--apply", action="store_true", help="write what is not there yet, and start it")
+    what.add_argument("--remove", action="store_true", help="stop it and take it away; config and data are kept")
+    service.add_argument(
+        "--root", type=Path, default=Path("/"), metavar="DIR", help="of another system, such as an image"
+    )
 
     inspect = verbs.add_parser("inspect", help="what a bundle is")
     inspect.add_argument("bundle", type=Path, nargs="?")
-    inspect.set_defaults(command=_inspect)
     return parser
-
-
-def _model(chosen: argparse.Namespace) -> tuple[Model, Backend]:
-    from edge_runtime.run import load_net
-
-    return load_net(chosen.bundle, chosen.backend, _tell)
-
-
-@contextlib.contextmanager
-def _stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """SIGTERM and Ctrl-C end a command cleanly, with exit code 0."""
-    before = {s: signal.signal(s, lambda *_: stop()) for s in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _run(chosen: argparse.Namespace) -> int:
-    from edge_runtime.run import options_from, options_in, run
-
-    given = {key: value for key, value in vars(chosen).items() if value is not None}
-    flags: dict[str, object] = {key: given[key] for key in ("bundle", "backend", "record") if key in given}
-    flags |= {row.name: flag_options(row.name, given[row.name]) for row in ROWS if row.name in given}
-    device = {key: given[key] for key in ("port", "board", "lead") if key in given}
-    if chosen.config is None:
-        options = options_from({"out": {"path": "-"}, **flags, "device": [device]}, "run", seconds=chosen.seconds)
-    elif device:
-        raise UsageError(f"--{next(iter(device))} stands in the config, with each of its devices")
-    else:
-        options = options_in(chosen.config, flags, seconds=chosen.seconds)
-    stopping: list[bool] = []
-    with _stopped_by_signals(lambda: stopping.append(True)):
-        run(options, _tell, lambda: bool(stopping))
-    return 0
-
-
-def _analyse(chosen: argparse.Namespace) -> int:
-    from edge_runtime.annotations import make_folder, write_annotations
-    from edge_runtime.library import find_record
-    from edge_runtime.offline import analyse_record, hop_of, summarise
-    from edge_runtime.report import to_json
-
-    folder: Path | None = chosen.annotations
-    fiducials = chosen.fiducials or folder is not None
-    if folder:
-        make_folder(folder, chosen.records)
-    model, backend = _model(chosen)
-    hop_s = hop_of(chosen.hop, model.window_s, fiducials, chosen.summary)
-    code = 0
-    for name in chosen.records:
-        try:
-            record = find_record(name)
-            reports = analyse_record(record, name, chosen.lead, hop_s, model, backend, fiducials)
-            waves: list[Fiducials] = []
-            for said in [summarise(list(reports), model)] if chosen.summary else reports:
-                more = {"findings": said.findings_dict()} if chosen.findings else {}
-                print(to_json({**said.to_dict(), **more}))
-                waves += said.fiducials or ()
-            if folder:
-                write_annotations(folder, record.name, waves, record.sampling_rate_hz)
-        except LeadwireError as error:  # a bad record does not stop the others
-            _tell(str(error))
-            code = error.exit_code
-    return code
-
-
-def _replay(chosen: argparse.Namespace) -> int:
-    from edge_runtime.sinks.recorder import recorded_by, replay
-
-    model, backend = _model(chosen)
-    before = recorded_by(chosen.folder).get("bundle", model.id)
-    if before != model.id:
-        _tell(f"{chosen.folder} was recorded with {before}; these are the reports of {model.id}")
-    for report in replay(chosen.folder, model, backend):
-        print(report.to_json())
-    return 0
-
-
-def _simulate(chosen: argparse.Namespace) -> int:
-    from edge_runtime.library import find_record
-    from edge_runtime.run import board_named
-    from edge_runtime.wearable import wearable_of
-    from firmware_bridge.simulator import play
-
-    board = board_named(chosen.board)
-    if chosen.speed != 1 and not board.tells_time:
-        _tell(
-            f"board {board.name} sends no time: at this speed whoever listens measures {chosen.speed:g} times its rate"
-        )
-    wearable = wearable_of(
-        find_record(chosen.record), chosen.lead, chosen.start, chosen.duration, chosen.fault, chosen.seed, board
-    )
-    link = chosen.link or Path(tempfile.gettempdir()) / f"leadwire-{os.getpid()}"
-    stopping: list[bool] = []
-    with _stopped_by_signals(lambda: stopping.append(True)):
-        try:
-            ledger = play(wearable, link, chosen.speed, lambda: print(link, flush=True), lambda: bool(stopping))
-        except OSError as error:
-            raise UsageError(f"--link {link}: cannot be made ({error.strerror}); choose another path") from error
-    print(json.dumps(ledger.to_dict()), file=sys.stderr)
-    return 0
-
-
-def _demo(chosen: argparse.Namespace) -> int:
-    from edge_runtime.demo import demo
-
-    demo(chosen.folder, chosen.speed, _tell)
-    return 0
-
-
-def _boards(chosen: argparse.Namespace) -> int:
-    from firmware_bridge.boards import BOARDS
-
-    for board in BOARDS.values():
-        rate = f"{board.sampling_rate_hz:g} Hz" if board.sampling_rate_hz else "rate from the stream"
-        off = "says when leads are off" if board.lead_off else ""
-        print(f"{board.name:18} {board.baud:7} baud  {rate:20}  {off:24}  {board.note}".rstrip())
-    return 0
-
-
-def _doctor(chosen: argparse.Namespace) -> int:
-    from edge_runtime.doctor import examine, listen
-    from firmware_bridge.ports import UDEV_RULES
-
-    if chosen.udev:
-        print(UDEV_RULES, end="")
-        return 0
-    for line in listen(chosen.port) if chosen.port else examine():
-        print(line, flush=True)
-    return 0
-
-
-def _inspect(chosen: argparse.Namespace) -> int:
-    from edge_runtime.bundle import DEFAULT, load_bundle
-
-    bundle = load_bundle(chosen.bundle or DEFAULT)
-    m = bundle.manifest
-    print(f"{bundle.model.id}  (format {m['format']})\n\n{m['card']}\n")
-    for name, content in bundle.files.items():
-        print(f"{name:14} {len(content):8} bytes  sha256 {m['files'][name]['sha256'][:16]}...")
-    spent, made = m["cost"], m["provenance"]
-    print(
-        f"{spent['macs'] / 1e6:.1f} M multiply-accumulates a window, {spent['parameters']} parameters (norms folded), "
-        f"{spent['peak_activation_bytes'] / 1e3:.0f} kB of int8 activations at once"
-    )
-    print("operations: " + ", ".join(f"{n} {kind}" for kind, n in spent["operations"].items()))
-    trained = ", ".join(f"{stage} {commit}" for stage, commit in made["trained_at_commits"].items())
-    print(f"commits: {trained}, export {made['exported_at_commit']}")
-    print(f"bridges gaps up to {m['max_bridged_ms']:g} ms")
-    for name, target in m["targets"].items():
-        low, high = target["range"]
-        print(f"{name:14} 90 % range {low:+.2f} to {high:+.2f} times the error that its window leads one to expect")
-    for backend, found in m["agreement"].items():
-        print(
-            f"{backend:14} against torch: "
-            + ", ".join(f"{k} {v['mean_abs']:g}" for k, v in found.items() if v["mean_abs"] is not None)
-        )
-    for form, found in m.get("proof", {}).items():
-        print(f"{form:22} out of fold, MAE: " + ", ".join(f"{k} {v['mae']:.2f}" for k, v in found.items()))
-    for line in m["allowed"]:
-        print(f"let through over its gate: {line}")
-    return 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -329,12 +177,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     chosen = _parser().parse_args(arguments)
     try:
-        return int(chosen.command(chosen))
+        return int(getattr(commands, chosen.verb)(chosen))
     except (LeadwireError, PortError) as error:
-        _tell(str(error))
+        commands.tell(str(error))
         return error.exit_code
     except KeyboardInterrupt:
-        _tell("stopped")
+        commands.tell("stopped")
         return 130
     except BrokenPipeError:  # whoever read our output has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import resource
 import sys
@@ -23,6 +24,7 @@ from edge_runtime.sinks import Sink
 from edge_runtime.sinks.live import Live
 from edge_runtime.sinks.recorder import Recorder
 from edge_runtime.stream import Stream
+from edge_runtime.systemd import Manager
 from firmware_bridge.boards import BOARDS, Board
 from firmware_bridge.link import Link
 from firmware_bridge.receiver import Receiver
@@ -187,13 +189,24 @@ def run(options: RunOptions, tell: Callable[[str], None], done: Callable[[], boo
     recorders = _record(options, session, tell, backend.name, model.id) if options.record else []
     for lead in leads:
         tell(f"{lead.name}, board {lead.link.board.name}, {backend.name}, {model.id}. {NOTICE}")
+    manager = Manager.of(os.environ, tell)
     end = time.monotonic() + (options.seconds or float("inf"))
+
+    def over() -> bool:
+        manager.look(session.stuck, lambda: _status(session))
+        return done() or time.monotonic() > end
+
     try:
-        said = session.run(lambda: done() or time.monotonic() > end)
+        said = session.run(over, manager.stopping)
     finally:
         for recorder in recorders:
             recorder.close()
     _conclude(leads, said, tell)
+
+
+def _status(session: Session) -> str:
+    streaming = sum(lead.link.state == "streaming" for lead in session.leads)
+    return f"{streaming} of {len(session.leads)} leads stream; {session.statistics.reports} reports"
 
 
 def _record(

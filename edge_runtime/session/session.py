@@ -69,8 +69,10 @@ class Session:
         for number, lead in enumerate(self.leads):
             self._inboxes.put(number, lead.link.open())
 
-    def run(self, done: Callable[[], bool] = lambda: False) -> SessionStatistics:
-        """Blocks. What has arrived when it is done is still reported."""
+    def run(
+        self, done: Callable[[], bool] = lambda: False, ending: Callable[[], None] = lambda: None
+    ) -> SessionStatistics:
+        """Blocks. What has arrived when it is done is still reported; `ending` is called before that."""
         ports = threading.Thread(target=self._run_ports, name=PORTS, daemon=True)
         monitors = threading.Thread(target=self._run_monitors, name=MONITORS, daemon=True)
         for outlet in self._outlets:
@@ -82,11 +84,12 @@ class Session:
                 pass
         finally:
             self._stopping.set()
+            ending()
             self._ports.stop()
             ports.join(_PORTS_END_S)
             self._give_up_s = time.monotonic() + _MONITORS_END_S
             self._ports_done.set()
-            monitors.join(2 * _MONITORS_END_S)
+            monitors.join(_MONITORS_END_S + 1)
             end_s = time.monotonic() + _SINKS_END_S
             for outlet in self._outlets:
                 outlet.finish(end_s - time.monotonic())
