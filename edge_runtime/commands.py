@@ -166,12 +166,10 @@ def service(chosen: argparse.Namespace) -> int:
         lines = services.remove(chosen.root, do)
     else:
         program = services.program()
-        hidden = services.out_of_reach(program[0], sys.executable)
+        hidden = services.out_of_reach(program[0], sys.executable) if do else None
         if hidden:
-            problem = (
-                f"{hidden} cannot be read by a service's user: install leadwire elsewhere, such as in /opt/leadwire"
-            )
-            if chosen.apply and do is not None:
+            problem = f"{hidden} is closed to a service's user: install leadwire elsewhere, such as in /opt/leadwire"
+            if chosen.apply:
                 raise UsageError(problem)
             tell(problem)
         made = services.plan(chosen.config, chosen.root, program)

@@ -1,4 +1,4 @@
-"""What systemd hears, on a real datagram socket: from the class with a clock that the test turns, and from a real run."""
+"""What systemd hears, on a real datagram socket: of a session that the test turns, and of a real run."""
 
 from __future__ import annotations
 
