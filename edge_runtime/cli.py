@@ -13,7 +13,7 @@ from pathlib import Path
 
 from edge_runtime import commands
 from edge_runtime.errors import LeadwireError
-from edge_runtime.outputs import ROWS
+from edge_runtime.outputs import add_flags
 from firmware_bridge.faults import described
 
 NOTICE = "Research use only; not a medical device."
@@ -85,8 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--record", type=Path, metavar="DIR", help="keep every byte for `leadwire replay`, and a WFDB record"
     )
-    for row in ROWS:
-        run.add_argument(f"--{row.name}", metavar=row.flag, help=row.help)
+    add_flags(run)
     run.add_argument("--for", type=_SECONDS, dest="seconds", metavar="S", help="stop by itself after so many seconds")
     _add_net(run)
 

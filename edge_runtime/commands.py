@@ -11,10 +11,10 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edge_runtime.errors import LeadwireError, UsageError
-from edge_runtime.outputs import ROWS, flag_options
+from edge_runtime.outputs import sections_of
 
 if TYPE_CHECKING:
     from edge_runtime.backends import Backend
@@ -47,8 +47,8 @@ def run(chosen: argparse.Namespace) -> int:
     from edge_runtime import run as runs
 
     given = {key: value for key, value in vars(chosen).items() if value is not None}
-    flags: dict[str, object] = {key: given[key] for key in ("bundle", "backend", "record") if key in given}
-    flags |= {row.name: flag_options(row.name, given[row.name]) for row in ROWS if row.name in given}
+    flags: dict[str, Any] = {key: given[key] for key in ("bundle", "backend", "record") if key in given}
+    flags |= sections_of(chosen)
     device = {key: given[key] for key in ("port", "board", "lead") if key in given}
     if chosen.config is None:
         options = runs.options_from({"out": {"path": "-"}, **flags, "device": [device]}, "run", seconds=chosen.seconds)

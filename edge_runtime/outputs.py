@@ -5,8 +5,9 @@ A new one is its options, what opens it, and a row.
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,14 +32,26 @@ class Around:
 
 
 @dataclass(frozen=True)
-class Row:
-    """flag: what stands behind `--name`, which is the first of `options`; extra: what has to be installed for it."""
+class Flag:
+    """field: of the options, that it gives; value: how help calls it; alone: what it is where nothing stands behind it,
+    None where something has to; kind: of argparse."""
 
     name: str
-    flag: str
+    field: str
+    value: str
     help: str
+    alone: str | None = None
+    kind: Callable[[str], Any] = str
+
+
+@dataclass(frozen=True)
+class Row:
+    """name: of its section; options: what can stand there; extra: what has to be installed for it."""
+
+    name: str
     options: type
     open: Callable[[Any, Around], Sink]
+    flags: tuple[Flag, ...]
     extra: str | None = None
 
 
@@ -69,16 +82,32 @@ def _picture(options: PictureOptions, around: Around) -> Sink:
 
 
 ROWS = (
-    Row("out", "FILE", "JSON lines: a file to append to, or - for standard output", OutOptions, _out),
-    Row("picture", "PNG", "draw the run when it ends", PictureOptions, _picture, "demo"),
+    Row(
+        "out",
+        OutOptions,
+        _out,
+        (Flag("--out", "path", "FILE", "JSON lines: a file to append to, or - for standard output"),),
+    ),
+    Row("picture", PictureOptions, _picture, (Flag("--picture", "path", "PNG", "draw the run when it ends"),), "demo"),
 )
 NAMES = tuple(row.name for row in ROWS)
 
 
-def flag_options(name: str, value: str) -> dict[str, Any]:
-    """What a flag means as a section of a config."""
-    (options,) = (row.options for row in ROWS if row.name == name)
-    return {fields(options)[0].name: value}
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    for flag in (flag for row in ROWS for flag in row.flags):
+        alone: dict[str, Any] = {} if flag.alone is None else {"nargs": "?", "const": flag.alone}
+        parser.add_argument(flag.name, metavar=flag.value, help=flag.help, type=flag.kind, **alone)
+
+
+def sections_of(chosen: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """What the flags mean as sections of a config."""
+    given = {row.name: {f.field: getattr(chosen, _attribute(f)) for f in row.flags} for row in ROWS}
+    said = {name: {key: v for key, v in section.items() if v is not None} for name, section in given.items()}
+    return {name: section for name, section in said.items() if section}
+
+
+def _attribute(flag: Flag) -> str:
+    return flag.name.lstrip("-").replace("-", "_")
 
 
 def options_of(sections: Mapping[str, Any], name: str) -> dict[str, Any]:

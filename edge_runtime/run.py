@@ -99,7 +99,11 @@ def options_from(values: Mapping[str, Any], name: str, **rest: Any) -> RunOption
 
 def options_in(path: Path, flags: Mapping[str, Any], **rest: Any) -> RunOptions:
     """Of a config's file, in which each of `flags` takes the place of what the file says. Raises UsageError."""
-    return options_from({**read_toml(path), **flags}, str(path), waits=True, **rest)
+    values = read_toml(path)
+    for key, value in flags.items():
+        before = values.get(key)
+        values[key] = {**before, **value} if isinstance(before, dict) and isinstance(value, Mapping) else value
+    return options_from(values, str(path), waits=True, **rest)
 
 
 def _check_name(name: str | None, where: str) -> None:

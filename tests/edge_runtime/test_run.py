@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from edge_runtime.errors import UsageError
-from edge_runtime.outputs import ROWS, Around, flag_options, open_sinks
+from edge_runtime.outputs import ROWS, Around, add_flags, open_sinks, sections_of
 from edge_runtime.run import Device, options_from, options_in
 
 WARD = """
@@ -27,12 +29,23 @@ path = "ward.jsonl"
 
 def test_a_config_is_devices_and_a_section_a_sink(tmp_path: Path) -> None:
     (tmp_path / "ward.toml").write_text(WARD)
-    options = options_in(tmp_path / "ward.toml", {"out": flag_options("out", "other.jsonl")}, seconds=3.0)
+    options = options_in(tmp_path / "ward.toml", {"out": {"path": "other.jsonl"}}, seconds=3.0)
     assert options.devices == (Device("/dev/serial/by-id/a", "ad8232", "bed 1", "I"), Device("/dev/serial/by-id/b"))
     assert [device.source for device in options.devices] == ["bed 1", "/dev/serial/by-id/b"]
     assert options.record == Path("kept")
     assert options.sinks["out"].path == "other.jsonl", "a flag takes the place of what the file says"
     assert (options.waits, options.seconds) == (True, 3.0)
+
+
+def test_flags_are_sections() -> None:
+    parser = argparse.ArgumentParser()
+    add_flags(parser)
+    assert sections_of(parser.parse_args([])) == {}
+    assert sections_of(parser.parse_args(["--out", "x"])) == {"out": {"path": "x"}}
+    for row in ROWS:
+        known = {field.name for field in fields(row.options)}
+        assert {flag.field for flag in row.flags} <= known, row.name
+        assert row.flags[0].name == f"--{row.name}"
 
 
 def of(**values: Any) -> dict[str, Any]:
