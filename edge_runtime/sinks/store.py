@@ -186,12 +186,8 @@ class Store:
         return self._connection
 
     def _failed(self, error: sqlite3.Error) -> None:
-        code = error_code(error)
-        if code == sqlite3.SQLITE_FULL and self._connection is not None:
-            self._checkpoint_s = self._now()
-            self._checkpoint(self._connection)  # what is in the file already makes room in the log
-        elif code != sqlite3.SQLITE_BUSY:
-            self._disconnect()
+        if error_code(error) not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL):
+            self._disconnect()  # and begin with a new connection
         if is_damage(error):
             self._damaged = True
             self._inode = self._inode or _inode(self.path)
