@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -88,6 +88,58 @@ def open_to_write(path: Path, migrations: Sequence[Sequence[str]] = MIGRATIONS) 
         connection.close()
         raise
     return connection
+
+
+class Opened:
+    """The file, opened to be written when it is first needed, and again where there is another one in its place.
+
+    repairs: a damaged store is set aside for a new one; for the one of a file's users who writes the reports.
+    """
+
+    def __init__(self, path: Path, tell: Callable[[str], None], repairs: bool = False) -> None:
+        self.path, self._tell, self._repairs = path, tell, repairs
+        self._connection: sqlite3.Connection | None = None
+        self._inode: int | None = None
+        self._damaged = False
+
+    def get(self) -> sqlite3.Connection:
+        """Raises as `open_to_write` does."""
+        if self._connection is not None and self._inode != self._found():
+            self._tell(f"{self.path}: was moved or removed; a new one is begun")
+            self.close()
+        if self._connection is None:
+            if self._damaged and self._inode == self._found():
+                self._set_aside()
+            self._damaged = False
+            self._connection = open_to_write(self.path)
+            self._inode = self._found()
+        return self._connection
+
+    def failed(self, error: sqlite3.Error) -> None:
+        """What it takes for the next try to come off better."""
+        if error_code(error) not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL):
+            self.close()
+        if is_damage(error) and self._repairs:
+            self._damaged, self._inode = True, self._inode or self._found()
+
+    def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(sqlite3.Error):  # what is in the log is found again by the next who opens it
+                connection.close()
+
+    def _found(self) -> int | None:
+        try:
+            return self.path.stat().st_ino
+        except OSError:
+            return None
+
+    def _set_aside(self) -> None:
+        aside = self.path.with_name(f"{self.path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
+        for end in ("-wal", "-shm", ""):
+            with contextlib.suppress(FileNotFoundError):
+                Path(f"{self.path}{end}").rename(f"{aside}{end}")
+        self._tell(f"{self.path}: is damaged; it is {aside.name} now (`sqlite3 {aside.name} .recover` may help)")
 
 
 def open_to_read(path: Path) -> sqlite3.Connection:

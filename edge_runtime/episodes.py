@@ -1,19 +1,27 @@
-"""Episodes: a stretch of one rhythm, or of none that could be measured, made of many reports."""
+"""What lasts: from when to when a rhythm was held, or nothing could be measured. What makes them of reports is
+`longterm`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
+
+RHYTHM_KINDS = ("normal", "af", "other")
+KINDS = (*RHYTHM_KINDS, "lead_off", "noise", "absent")
 
 
 @dataclass(frozen=True)
 class Episode:
-    """Times in s on the stream's timeline; (session, source, number) is its key, by which a later one replaces it."""
+    """number: counts from 0 within a session and source. start_s, end_s: on the stream's timeline; end_s grows while it
+    is open. confidence: the mean of what the rhythm was believed, None where there is no rhythm. reports: that it has
+    lasted for."""
 
-    number: int  # counts from 0 within a session and source
+    number: int
     kind: str
     start_s: float
-    end_s: float  # grows while it is open
+    end_s: float
     confidence: float | None
     reports: int
     open: bool
@@ -28,3 +36,16 @@ class Episode:
             "reports": self.reports,
             "open": self.open,
         }
+
+
+def burden(episodes: Iterable[Episode]) -> dict[str, float | None]:
+    """Atrial fibrillation's share of the time of which a rhythm is known: af_s, measured_s, share (None of nothing)."""
+    lasted = [(e.kind, e.end_s - e.start_s) for e in episodes if e.kind in RHYTHM_KINDS]
+    measured_s, af_s = sum(s for _, s in lasted), sum(s for kind, s in lasted if kind == "af")
+    return {"af_s": af_s, "measured_s": measured_s, "share": af_s / measured_s if measured_s else None}
+
+
+def latest(changes: Iterable[Episode]) -> list[Episode]:
+    """Each episode as it was said last, by number."""
+    by_number = {episode.number: episode for episode in changes}
+    return [by_number[number] for number in sorted(by_number)]

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from edge_runtime.columns import COLUMNS, report_of
 from edge_runtime.database import open_to_read, utc_ms_of, utc_of
+from edge_runtime.episodes import Episode, burden
 from edge_runtime.errors import UsageError
 
 MEASURES = ("hr_bpm", "pr_ms", "qrs_ms", "qt_ms", "qtc_ms")
-RHYTHMS = ("normal", "af", "other")  # the kinds of episode that make up the time with a valid rhythm
 _DAY_MS = 86_400_000
 _OF_SOURCE = "stream IN (SELECT id FROM stream WHERE source = ?)"
 _IN_RANGE = f"{_OF_SOURCE} AND utc_ms >= ? AND utc_ms < ?"
@@ -160,14 +160,12 @@ class History:
         `share`, the one in the other, None where nothing was measured. Episodes count as far as they are in the range.
         """
         start_ms, end_ms = _ms(start_utc), _ms(end_utc)
-        seconds = dict.fromkeys(RHYTHMS, 0.0)
-        for episode in self.episodes(source, start_utc, end_utc):
-            if episode["kind"] in seconds:
-                inside_ms = min(_ms(episode["end_utc"]), end_ms) - max(_ms(episode["start_utc"]), start_ms)
-                seconds[episode["kind"]] += max(0, inside_ms) / 1000
-        measured_s = sum(seconds.values())
-        share = seconds["af"] / measured_s if measured_s else None
-        return {"af_s": seconds["af"], "measured_s": measured_s, "share": share}
+        inside = []
+        for said in self.episodes(source, start_utc, end_utc):
+            first_ms, last_ms = max(_ms(said["start_utc"]), start_ms), min(_ms(said["end_utc"]), end_ms)
+            rest = (said["confidence"], said["reports"], said["open"])
+            inside.append(Episode(said["number"], said["kind"], 0.0, max(0, last_ms - first_ms) / 1000, *rest))
+        return burden(inside)
 
     def reports(self, source: str, start_utc: str, end_utc: str, limit: int) -> list[dict[str, Any]]:
         """The JSON as written, of the first `limit` in the range, by time."""

@@ -113,7 +113,7 @@ class Report:
     missing: tuple[tuple[int, int], ...] = ()
     r_peaks_s: tuple[float, ...] = ()
     fiducials: tuple[Fiducials, ...] | None = None  # None where nobody asked: then the JSON has no such key
-    episodes: tuple[Episode, ...] = ()  # those which this report began, changed or ended; not in the JSON
+    episodes: tuple[Episode, ...] = ()  # that this report began, changed or ended; not in the JSON
 
     def to_dict(self) -> dict[str, Any]:
         return {

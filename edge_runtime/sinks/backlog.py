@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-MOST = 3600  # reports
+ROOM = 3600  # reports: an hour of one source
 _AGAIN_S = 1.0  # between tries
 _DRAIN_S = 0.25  # how long one call may take to make up for lost time
 _LAST_S = 10.0  # and the last one
@@ -20,10 +20,10 @@ class Unavailable(Exception):
 
 
 class Backlog(Generic[T]):
-    """Items on their way to a disk that may be full, locked or gone for a while. In order; beyond MOST the oldest goes.
+    """Items on their way to a disk that may be full, locked or gone for a while. Beyond `room` the oldest goes.
 
     write: takes one item whole, or raises Unavailable. Any other error of it is that item's own: it is lost, and
-    counted. Every item given to `put` is in the end `written`, `lost` or still `waiting`.
+    counted. Every item given to `put` is `written`, `lost` or still `waiting`.
     """
 
     def __init__(
@@ -31,10 +31,11 @@ class Backlog(Generic[T]):
         name: str,
         write: Callable[[T], None],
         tell: Callable[[str], None],
+        room: int = ROOM,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.written = self.lost = 0
-        self._name, self._write, self._tell, self._now = name, write, tell, now
+        self._name, self._write, self._tell, self._now, self._room = name, write, tell, now, room
         self._items: deque[T] = deque()
         self._trouble: str | None = None  # as it was told
         self._odd: str | None = None  # the last error that was a report's own
@@ -50,11 +51,11 @@ class Backlog(Generic[T]):
         self._items.append(item)
         if self._now() >= self._again_s:
             self._drain(_DRAIN_S)
-        if len(self._items) > MOST:
+        if len(self._items) > self._room:
             self._items.popleft()
             self.lost += 1
             if self.lost - self._since[1] == 1:
-                self._tell(f"{self._name}: {MOST} reports wait; from now on each new one costs the oldest")
+                self._tell(f"{self._name}: {self._room} reports wait; from now on each new one costs the oldest")
 
     def close(self) -> None:
         """A last try; what cannot be written now is lost."""
@@ -97,4 +98,4 @@ class Backlog(Generic[T]):
             self._since = (self.written, self.lost)
         if trouble != self._trouble:  # once, not once a second
             self._trouble = trouble
-            self._tell(f"{self._name}: {trouble}; going on, up to {MOST} reports wait and are tried again")
+            self._tell(f"{self._name}: {trouble}; going on, up to {self._room} reports wait and are tried again")

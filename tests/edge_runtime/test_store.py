@@ -20,7 +20,6 @@ from hypothesis import strategies as st
 from edge_runtime import database
 from edge_runtime.errors import UsageError
 from edge_runtime.history import History
-from edge_runtime.sinks import backlog
 from edge_runtime.sinks.backlog import Backlog, Unavailable
 from edge_runtime.sinks.store import Store
 from tests.edge_runtime.reports import START_MS, episode, report
@@ -58,20 +57,18 @@ def test_every_report_is_written_lost_or_waiting(stretches: list[tuple[int, bool
             raise Unavailable("away")
         out.append(item)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(backlog, "MOST", most)
-        waiting = Backlog[int]("it", write, told.append, clock)
-        for length, works in stretches:
-            for _ in range(length):
-                away = 0 if works else away + 1
-                must_go += away > most
-                clock.now_s += 1.0
-                waiting.put(given_)
-                given_ += 1
-                assert waiting.written + waiting.lost + waiting.waiting == given_
-                assert waiting.waiting == 0 if works else waiting.waiting <= most
-        works = ends_well
-        waiting.close()
+    waiting = Backlog[int]("it", write, told.append, most, clock)
+    for length, works in stretches:
+        for _ in range(length):
+            away = 0 if works else away + 1
+            must_go += away > most
+            clock.now_s += 1.0
+            waiting.put(given_)
+            given_ += 1
+            assert waiting.written + waiting.lost + waiting.waiting == given_
+            assert waiting.waiting == 0 if works else waiting.waiting <= most
+    works = ends_well
+    waiting.close()
     assert waiting.waiting == 0
     assert waiting.written + waiting.lost == given_
     assert out == sorted(set(out))
@@ -88,7 +85,7 @@ def test_the_buffer_is_an_hour_of_one_source_and_what_is_lost_beyond_is_counted_
             raise Unavailable("cannot be written (disk full)")
         out.append(item)
 
-    waiting = Backlog[int]("x.db", write, told.append, clock)
+    waiting = Backlog[int]("x.db", write, told.append, now=clock)
     for i in range(3607):
         clock.now_s += 1.0
         waiting.put(i)
@@ -108,7 +105,7 @@ def test_while_it_cannot_be_written_it_is_tried_once_a_second_and_no_more() -> N
         tries.append(item)
         raise Unavailable("locked")
 
-    waiting = Backlog[int]("x.db", write, lambda message: None, clock)
+    waiting = Backlog[int]("x.db", write, lambda message: None, now=clock)
     for i in range(300):
         clock.now_s += 0.01  # three hundred sources
         waiting.put(i)
