@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from edge_runtime import quality
 from edge_runtime.backends import Backend, Heads
 from edge_runtime.bundle import Model
+from edge_runtime.causes import interference
 from edge_runtime.conditioning import compand, condition
 from edge_runtime.delineation import Beat, P, Wave, beats_of, doubt_of, probability_of
 from edge_runtime.fiducials import Fiducials, fiducials_of
@@ -87,26 +88,26 @@ def analyse_window(window: Window, model: Model, backend: Backend, fiducials: bo
     if len(missing) < SHORTEST_S * window.sampling_rate_hz:
         return replace(unmeasured(window, model, "short", "few_beats"), quality=0.0, beats=0)
     reading = read(window.samples_mv, window.sampling_rate_hz, model, backend)
-    why = (
-        "clipped"
-        if window.clipped
-        else quality.gate(reading.filled_mv, reading.conditioned_mv, window.sampling_rate_hz)
-    )
+    why = quality.gate(reading.filled_mv, reading.conditioned_mv, window.sampling_rate_hz, window.clipped)
+    if why == "lead_off":
+        return unmeasured(window, model, "lead_off")
     noisy = float(reading.heads["rhythm"][model.classes.index("noisy")])
     values = quality.features(reading.doubt, reading.beats, noisy, reading.conditioned_mv)
     good = 0.0 if why else quality.probability(values, model.quality)
-    bpm = heart_rate_bpm(reading.beats)
-    if why is None and bpm is not None and not quality.PLAUSIBLE_BPM[0] <= bpm <= quality.PLAUSIBLE_BPM[1]:
-        why = "implausible_rate"
-    if why is None and not good >= model.thresholds["quality"]:
-        why = "noise"
     rhythm = rhythm_of(rhythm_probabilities(reading.heads["rhythm"]), model)
-    if why is not None:
-        kept = Rhythm(None, None, why)  # what the net makes of a flat line is no opinion
-        if why == "noise":
-            kept = rhythm if rhythm.label == "noisy" else Rhythm(None, None, why, rhythm.distribution)
-        peaks = tuple(window.start_s + b.r_peak_s for b in reading.beats) if why == "noise" else ()
-        return replace(unmeasured(window, model, "poor_signal", why), rhythm=kept, quality=good, r_peaks_s=peaks)
+    if why is not None:  # what the net makes of a flat line is no opinion
+        return replace(unmeasured(window, model, "poor_signal", why), quality=good)
+    bpm = heart_rate_bpm(reading.beats)
+    plausible = bpm is None or quality.PLAUSIBLE_BPM[0] <= bpm <= quality.PLAUSIBLE_BPM[1]
+    sure = good >= model.thresholds["quality"]
+    if not (sure and plausible):
+        cause = None if sure else interference(reading.filled_mv, window.sampling_rate_hz).cause
+        why = cause or ("noise" if plausible else "implausible_rate")
+        refused = replace(unmeasured(window, model, "poor_signal", why), quality=good)
+        if not plausible:
+            return refused
+        kept = rhythm if rhythm.label == "noisy" else Rhythm(None, None, why, rhythm.distribution)
+        return replace(refused, rhythm=kept, r_peaks_s=tuple(window.start_s + b.r_peak_s for b in reading.beats))
     p_waves = float(probability_of(reading.heads["p_wave"][0])) >= model.thresholds["p_wave"]
     fibrillation = rhythm.label == "af"
     measures = measure(
