@@ -26,6 +26,7 @@ class Monitor:
         self.model, self.backend, self.source, self.hop_s = model, backend, source, hop_s
         self._windower = Windower(model.window_s, hop_s)
         self._long_term = LongTerm(hop_s)
+        self._looked_s = float("-inf")  # end of the last window of which it was asked how the lead is worn
         self._sequence = 0
         self._connected = False
         self._lead, self._rate = "ECG", 0.0
@@ -74,7 +75,10 @@ class Monitor:
         too_slow = window.sampling_rate_hz < self.model.conditioning.slowest_hz  # outranks that it is not full
         if not window.full and not too_slow:
             return unmeasured(window, self.model, "warming_up")
-        return analyse_window(window, self.model, self.backend)
+        look = not window.start_s < self._looked_s < window.end_s  # windows that share nothing
+        if look:
+            self._looked_s = window.end_s
+        return analyse_window(window, self.model, self.backend, upright=look)
 
     def _absence(self, state: str, arrival_s: float) -> Report:
         self._said_s = arrival_s

@@ -8,6 +8,7 @@ probability refuses is as it is, `causes` says.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ CLIPPED_SHARE = 0.01
 CLIPPED_REACH = 0.35  # of the peak to peak: a rail lies far from the middle, a quiet baseline does not
 LOW_AMPLITUDE_MV = 0.06
 ANTENNA_MV = 0.1  # of mains and no heart beside it: a wire that ends in the air
+UNSEEN_S, UNSEEN_RR = 3.0, 2.0  # no beat at a window's edge: longer than any common pause, and than two RR
 PLAUSIBLE_BPM = (20.0, 300.0)
 
 FEATURES = (
@@ -43,7 +45,7 @@ def gate(
 
     clipped: the device knows that it was at an end of its range.
     """
-    if conditioned_mv.std() < FLAT_MV or longest_run(samples_mv[1:] == samples_mv[:-1]) >= FLAT_S * rate:
+    if longest_run(samples_mv[1:] == samples_mv[:-1]) >= FLAT_S * rate:
         return "lead_off" if _at_an_end(samples_mv, FLAT_S * rate, clipped) else "flat"
     if clipped:
         return "clipped"
@@ -56,9 +58,12 @@ def gate(
                 at_rail += int(np.count_nonzero(at))
     if at_rail >= CLIPPED_SHARE * len(samples_mv):
         return "clipped"
-    if not _low_amplitude(conditioned_mv):
+    low, high = np.percentile(conditioned_mv, (0.5, 99.5))
+    if high - low >= LOW_AMPLITUDE_MV:
         return None
-    return "lead_off" if interference(samples_mv, rate).mains_mv >= ANTENNA_MV else "low_amplitude"
+    if interference(samples_mv, rate).mains_mv >= ANTENNA_MV:
+        return "lead_off"
+    return "flat" if conditioned_mv.std() < FLAT_MV else "low_amplitude"
 
 
 def _at_an_end(samples_mv: NDArray[np.float64], longest: float, clipped: bool) -> bool:
@@ -73,9 +78,14 @@ def _at_an_end(samples_mv: NDArray[np.float64], longest: float, clipped: bool) -
     return False
 
 
-def _low_amplitude(conditioned_mv: NDArray[np.float32]) -> bool:
-    low, high = np.percentile(conditioned_mv, (0.5, 99.5))
-    return bool(high - low < LOW_AMPLITUDE_MV)
+def seen_throughout(beats: Sequence[Beat], duration_s: float) -> bool:
+    """Whether the heart is seen from the window's beginning to its end: where it is not seen for much longer at either
+    than anywhere between, an electrode may have gone off, and the rate of the rest is not the window's."""
+    if len(beats) < 2:
+        return True
+    r = [b.r_peak_s for b in beats]
+    longest_s = max(b - a for a, b in pairwise(r))
+    return max(r[0], duration_s - r[-1]) <= max(UNSEEN_S, UNSEEN_RR * longest_s)
 
 
 def _edges(mask: NDArray[np.bool_]) -> NDArray[np.intp]:
