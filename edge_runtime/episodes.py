@@ -9,14 +9,16 @@ from dataclasses import dataclass
 from typing import Any
 
 RHYTHM_KINDS = ("normal", "af", "other")
-KINDS = (*RHYTHM_KINDS, "lead_off", "noise", "absent")
+UNMEASURED_KINDS = ("lead_off", "noise", "absent")
+# One of these at a time; `inverted` lies over them: a lead that is worn the other way round is measured all the same.
+KINDS = (*RHYTHM_KINDS, *UNMEASURED_KINDS, "inverted")
 
 
 @dataclass(frozen=True)
 class Episode:
     """number: counts from 0 within a session and source. start_s, end_s: on the stream's timeline; end_s grows while it
-    is open. confidence: the mean of what the rhythm was believed, None where there is no rhythm. reports: that it has
-    lasted for."""
+    is open. confidence: the mean of what was believed over its reports, None where nothing was measured. reports: how
+    many spoke for it."""
 
     number: int
     kind: str

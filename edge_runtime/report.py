@@ -113,6 +113,7 @@ class Report:
     missing: tuple[tuple[int, int], ...] = ()
     r_peaks_s: tuple[float, ...] = ()
     fiducials: tuple[Fiducials, ...] | None = None  # None where nobody asked: then the JSON has no such key
+    upright: float | None = None  # log odds that the lead is worn the right way round; not in the JSON
     episodes: tuple[Episode, ...] = ()  # that this report began, changed or ended; not in the JSON
 
     def to_dict(self) -> dict[str, Any]:
