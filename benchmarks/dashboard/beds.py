@@ -1,4 +1,4 @@
-"""Simulated wearables that stream into a dashboard, without ports: the bytes of a device, its stream, and its reports."""
+"""Simulated wearables that stream into a dashboard, without ports: a device's bytes, its stream, and its reports."""
 
 from __future__ import annotations
 

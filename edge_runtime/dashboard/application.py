@@ -7,6 +7,7 @@ import contextlib
 import json
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from importlib import resources
 from urllib.parse import parse_qs
 
@@ -34,12 +35,21 @@ from edge_runtime.dashboard.past import Archive, Unavailable
 from edge_runtime.dashboard.words import words
 
 MOST_CLIENTS = 16
-_TURN_S = 1 / 15  # how often a client is told what is new
-_HEARTBEAT_S = 1.0
-_MOST_UNSEEN = 30  # messages on their way to a client: what it shows is never older than two seconds because of us
-_HOPELESS_S = 15.0  # a client that has shown nothing for so long is let go
 _LONGEST_FORM = 2048
 _WRONG_TOKENS = (0.1, 10.0)  # a second, and at once, from one address
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How a client is told what is new: so often, and at least so often; with at most so many messages that it has not
+    yet shown, so that what it shows is never much older because of us; and never again once it has shown none for so
+    long."""
+
+    turn_s: float = 1 / 15
+    heartbeat_s: float = 1.0
+    most_unseen: int = 30
+    hopeless_s: float = 15.0
+
 
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _DOORS = ("/", "/login.html")  # where a link from elsewhere may lead
@@ -110,7 +120,7 @@ def application(feed: Feed, access: Access, archive: Archive | None) -> ASGIApp:
             return
         clients.add(socket)
         try:
-            await _Client(socket, feed, keeps=archive is not None).serve()
+            await Client(socket, feed, keeps=archive is not None).serve()
         finally:
             clients.discard(socket)
 
@@ -175,11 +185,11 @@ class _Guard:
         return PlainTextResponse("A token is needed.\n", 401, {"www-authenticate": "Bearer"})
 
 
-class _Client:
-    """One WebSocket: told what is new, at its own pace."""
+class Client:
+    """One WebSocket: told what is new, as fast as it shows it."""
 
-    def __init__(self, socket: WebSocket, feed: Feed, keeps: bool) -> None:
-        self._socket, self._feed, self._keeps = socket, feed, keeps
+    def __init__(self, socket: WebSocket, feed: Feed, keeps: bool, pace: Pace = Pace()) -> None:
+        self._socket, self._feed, self._keeps, self._pace = socket, feed, keeps, pace
         self._cursor = Cursor()
         self._sent = self._seen = 0
         self._seen_s = time.monotonic()
@@ -196,8 +206,9 @@ class _Client:
             errors = await asyncio.gather(*tasks, return_exceptions=True)
         for error in errors:
             if isinstance(error, Refused):
-                with contextlib.suppress(RuntimeError, OSError):  # it is gone already
-                    await asyncio.wait_for(self._socket.close(error.code, str(error)), _HEARTBEAT_S)
+                with contextlib.suppress(RuntimeError, OSError, TimeoutError):  # it is gone already
+                    async with asyncio.timeout(self._pace.heartbeat_s):
+                        await self._socket.close(error.code, str(error))
             elif not isinstance(error, (WebSocketDisconnect, asyncio.CancelledError, RuntimeError, OSError)):
                 raise error or AssertionError("neither of them ends by itself")
 
@@ -207,14 +218,14 @@ class _Client:
         told_s = 0.0
         while True:
             now = time.monotonic()
-            if self._sent - self._seen < _MOST_UNSEEN:
+            if self._sent - self._seen < self._pace.most_unseen:
                 news = self._feed.news(self._cursor, now)
-                if news or now - told_s >= _HEARTBEAT_S:
+                if news or now - told_s >= self._pace.heartbeat_s:
                     told_s = now
                     await self._send(news)
-            if self._sent > self._seen and now - self._seen_s > _HOPELESS_S:
+            if self._sent > self._seen and now - self._seen_s > self._pace.hopeless_s:
                 raise Refused(TRY_LATER, "too slow")
-            await asyncio.sleep(_TURN_S)
+            await asyncio.sleep(self._pace.turn_s)
 
     async def _send(self, news: dict[str, object]) -> None:
         self._sent += 1
@@ -222,7 +233,8 @@ class _Client:
             {"n": self._sent, "now_s": round(time.monotonic(), 3), **news}, separators=(",", ":"), allow_nan=False
         )
         try:
-            await asyncio.wait_for(self._socket.send_text(text), _HOPELESS_S)
+            async with asyncio.timeout(self._pace.hopeless_s):  # wait_for of Python 3.11 may swallow a cancellation
+                await self._socket.send_text(text)
         except TimeoutError:
             raise Refused(TRY_LATER, "too slow") from None
 

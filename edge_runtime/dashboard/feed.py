@@ -1,7 +1,7 @@
-"""What the dashboard knows of every source, and what of it a client has not seen yet. Bounded, and pure but for its lock.
+"""What the dashboard knows of every source, and what of it a client has not seen yet. Bounded; pure, but for its lock.
 
-Nothing is queued for a client: it is told what is newest when its turn comes. A slow one misses what it had no time for,
-the oldest first, and costs no memory.
+Nothing is queued for a client: it is told what is newest when its turn comes. A slow one misses what it had no time
+for, the oldest first, and costs no memory.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class _Source:
 
 @dataclass
 class Cursor:
-    """What a client has been told. watched: sources whose trace it sees; whoever watches one alone is told all of it."""
+    """What a client has been told. watched: sources whose trace it sees; of one watched alone it is told all."""
 
     watched: tuple[int, ...] = ()
     sources: int = 0

@@ -111,6 +111,7 @@ def _cannot_listen(options: DashboardOptions, error: OSError) -> UsageError:
 def _configuration(app: Any) -> Config:
     from uvicorn import Config
     from uvicorn.protocols.http.h11_impl import H11Protocol
+    from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
     class Bounded(H11Protocol):
         """Counts connections before they say anything, and does not wait forever for what they say."""
@@ -130,10 +131,21 @@ def _configuration(app: Any) -> Config:
             else:
                 self.loop.call_later(_EACH_WITHIN_S, self._hurry, self.cycle)
 
+    class Prompt(WebSocketsSansIOProtocol):
+        """Does not wait forever for a handshake that came to nothing."""
+
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            super().connection_made(transport)
+            self.loop.call_later(_EACH_WITHIN_S, self._hurry)
+
+        def _hurry(self) -> None:
+            if not self.handshake_complete and self in self.connections:
+                self.transport.abort()
+
     return Config(
         app,
         http=Bounded,
-        ws="websockets-sansio",
+        ws=Prompt,
         ws_max_size=LONGEST_MESSAGE,
         ws_per_message_deflate=False,  # small messages gain little, and nothing can be blown up
         ws_ping_interval=20.0,

@@ -117,7 +117,7 @@ $("gains").append(...GAINS.map((gain) => {
   return button;
 }));
 function showSettings() {
-  $("card-width").style.width = `${85.6 * look.mm}px`;
+  $("card-width").style.width = `${54 * look.mm}px`;
   $("mm").value = look.mm;
   $("keys").checked = look.keys;
   for (const button of $("gains").children) button.setAttribute("aria-checked", Number(button.dataset.gain) === look.gain);

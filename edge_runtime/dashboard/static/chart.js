@@ -2,21 +2,29 @@
 
 import { colour, dayOf, hatch, sharp, timeOf } from "./look.js";
 
+const NEAR_S = 15; // a longer silence is a hole, however fine the buckets are
 const LEFT = 40, BOTTOM = 20, TOP = 6;
 const STEPS_S = [10, 30, 60, 300, 600, 1800, 3600, 7200, 10800, 21600, 43200, 86400];
 
-/** Buckets of the store as rows with `start` and `end` in s since 1970. */
-export const rowsOf = (trend, bucket_s) => trend.map((row) => ({ ...row, start: Date.parse(row.utc) / 1000, end: Date.parse(row.utc) / 1000 + bucket_s }));
+/** Buckets of the store as rows with `start` and `end` in s since 1970; one lasts to the next, if that is near. */
+export function rowsOf(trend, bucket_s) {
+  const rows = trend.map((row) => ({ ...row, start: Date.parse(row.utc) / 1000 }));
+  rows.forEach((row, i) => {
+    const next = rows[i + 1]?.start ?? Infinity;
+    row.end = next - row.start <= Math.max(NEAR_S, 1.5 * bucket_s) ? next : row.start + bucket_s;
+  });
+  return rows;
+}
 
 /** Stretches of [begin, end] without any report. */
 export function holes(rows, begin, end, bucket_s) {
   const found = [];
   let at = begin;
   for (const { start, end: until } of rows) {
-    if (start - at > bucket_s * 0.5) found.push([at, start]);
+    if (start - at > Math.max(NEAR_S, bucket_s * 0.5)) found.push([at, start]);
     at = Math.max(at, until);
   }
-  if (end - at > bucket_s * 0.5) found.push([at, end]);
+  if (end - at > Math.max(NEAR_S, bucket_s * 0.5)) found.push([at, end]);
   return found;
 }
 
@@ -31,7 +39,7 @@ class Axes {
 
   /** The times below; lines above them. */
   times() {
-    const { context, begin, end, bottom } = this, most = Math.max(2, (this.width - LEFT) / 78);
+    const { context, begin, end, bottom } = this, most = Math.max(2, (this.width - LEFT) / 60);
     const step = STEPS_S.find((s) => (end - begin) / s <= most) ?? 86400;
     const shift = new Date(begin * 1000).getTimezoneOffset() * 60;
     context.textAlign = "center";
@@ -52,6 +60,21 @@ class Axes {
       hatch(context, x, width, TOP, bottom - TOP);
       if (names && width > 90) this.label("no reports", x + width / 2, (TOP + bottom) / 2);
     }
+  }
+
+  /** What hid the values, where reports came and none of these could be stated. */
+  tintUnmeasured(rows, series) {
+    const { context, bottom } = this;
+    for (const row of rows) {
+      if (series.some(({ key }) => row[key]?.valid)) continue;
+      const tone = mostOf(row)?.[0] ?? "uncertain", x = this.x(row.start), width = this.x(row.end) - x;
+      context.fillStyle = colour(tone);
+      context.globalAlpha = 0.18;
+      context.fillRect(x, TOP, width, bottom - TOP);
+      context.globalAlpha = 0.6;
+      hatch(context, x, width, TOP, bottom - TOP, tone, 8);
+    }
+    context.globalAlpha = 1;
   }
 
   label(text, x, y) {
@@ -84,7 +107,7 @@ function ends(rows, series, least) {
   }
   if (low > high) return null;
   const room = Math.max(least - (high - low), 0.08 * (high - low)) / 2;
-  const step = [5, 10, 20, 25, 50, 100, 200].find((s) => (high - low + 2 * room) / s <= 5) ?? 500;
+  const step = [5, 10, 20, 25, 50, 100, 200].find((s) => (high - low + 2 * room) / s <= 7) ?? 500;
   return [Math.max(0, Math.floor((low - room) / step) * step), Math.ceil((high + room) / step) * step, step];
 }
 
@@ -103,6 +126,7 @@ export function drawTrend(canvas, series, view, least) {
       context.fillText(v, LEFT - 6, Math.min(bottom, Math.max(TOP + 8, y(v) + 4)));
     }
     if (view.mark) axes.mark(...view.mark);
+    axes.tintUnmeasured(view.rows, series);
     for (const { key, tone } of series) for (const run of runsOf(view.rows, key)) drawRun(context, run, key, tone, axes, y);
   }
   axes.hatchHoles(view.holes, true);
@@ -116,7 +140,7 @@ function runsOf(rows, key) {
   let last = null;
   for (const row of rows) {
     if (!row[key]?.valid) { last = null; continue; }
-    if (!last || row.start - last.end > (row.end - row.start) * 0.5) runs.push([]);
+    if (last?.end !== row.start) runs.push([]);
     runs.at(-1).push(row);
     last = row;
   }
@@ -130,7 +154,7 @@ function drawRun(context, run, key, tone, axes, y) {
   context.globalAlpha = 0.2;
   context.beginPath();
   points.forEach(([x, v]) => context.lineTo(x, y(v.low ?? v.median)));
-  points.toReversed().forEach(([x, v]) => context.lineTo(x, y(v.high ?? v.median)));
+  [...points].reverse().forEach(([x, v]) => context.lineTo(x, y(v.high ?? v.median)));
   context.fill();
   context.globalAlpha = 1;
   context.lineWidth = 1.6;
@@ -147,6 +171,9 @@ export function makeUp(row) {
   const told = [...rhythms, ...states].reduce((sum, [, count]) => sum + count, 0);
   return [...rhythms, ...(row.reports > told ? [["uncertain", row.reports - told]] : []), ...states];
 }
+
+/** What most of them were: [label, count]. */
+export const mostOf = (row) => makeUp(row).reduce((most, one) => (most && most[1] >= one[1] ? most : one), undefined);
 
 /** Columns of what each bucket's reports were, by their shares. Gives the labels that occur. */
 export function drawRhythm(canvas, view) {

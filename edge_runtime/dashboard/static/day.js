@@ -1,6 +1,6 @@
 // A day of one source, out of the store; or a stretch of it.
 
-import { drawRhythm, drawTrend, holes, makeUp, rowsOf, timeAt } from "./chart.js";
+import { drawRhythm, drawTrend, holes, mostOf, rowsOf, timeAt } from "./chart.js";
 import { episodeRows } from "./live.js";
 import { $, MEASURES, dayOf, element, lasting, legend, onLook, percent, setText, swatch, timeOf } from "./look.js";
 
@@ -68,6 +68,7 @@ export class Day {
 
   fill({ trend, episodes, burden, bucket_s }, begin, end, part) {
     const rows = rowsOf(trend, bucket_s), known = Math.min(end, Date.now() / 1000);
+    const read = this.view?.cursor ?? null;
     this.view = { begin, end, rows, holes: holes(rows, begin, known, bucket_s), mark: null, cursor: null };
     this.heading(begin, end, part);
     $("day-said").hidden = rows.length > 0;
@@ -85,7 +86,7 @@ export class Day {
     this.sum(rows, burden, bucket_s, known - begin, listed.length);
     Object.assign($("scrub"), { max: Math.max(0, rows.length - 1), value: Math.max(0, rows.length - 1) });
     this.draw();
-    this.read(null);
+    this.read(read === null ? null : this.indexAt(read));
   }
 
   heading(begin, end, part) {
@@ -110,6 +111,7 @@ export class Day {
   openEpisode(row) {
     const pad = Math.max(60, (row.end - row.start) / 2);
     this.go(nameOf(new Date(row.start * 1000)), row.start - pad, row.end + pad);
+    scrollTo({ top: 0 });
   }
 
   sum(rows, burden, bucket_s, seconds, episodes) {
@@ -153,7 +155,7 @@ export class Day {
     if (row) {
       $("scrub").value = index;
       const measured = MEASURES.filter(({ key }) => row[key]?.valid).map(({ key, name, unit }) => `${name} ${Math.round(row[key].median)} ${unit}`);
-      const [most] = makeUp(row).toSorted((a, b) => b[1] - a[1]);
+      const most = mostOf(row);
       text = [timeOf(row.start, row.end - row.start < 60), ...measured, most && `${this.words.rhythms[most[0]] ?? most[0]} ${percent(most[1] / row.reports)}`].filter(Boolean).join("  ·  ");
       $("scrub").setAttribute("aria-valuetext", text);
     }

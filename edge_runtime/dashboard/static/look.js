@@ -47,7 +47,7 @@ export const GAINS = [5, 10, 20]; // mm / mV
 const number = (text, low, high, otherwise) => (Number(text) >= low && Number(text) <= high ? Number(text) : otherwise);
 export const look = {
   /** A millimetre in CSS pixels. */
-  mm: number(kept("mm", ""), 2, 12, CSS_MM),
+  mm: number(kept("mm", ""), 2, 8, CSS_MM),
   gain: GAINS.includes(Number(kept("gain", ""))) ? Number(kept("gain", "")) : 10,
   keys: kept("keys", "on") === "on",
 };
