@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge_runtime.bench.command import add_bench
 from edge_runtime.errors import LeadwireError, UsageError
 from firmware_bridge.faults import described
 
@@ -149,6 +150,8 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--port", help="listen to it, and suggest which board is speaking")
     one.add_argument("--udev", action="store_true", help="print a rule: permission, a name that stays, latency")
     doctor.set_defaults(command=_doctor)
+
+    add_bench(verbs)
 
     inspect = verbs.add_parser("inspect", help="what a bundle is")
     inspect.add_argument("bundle", type=Path, nargs="?")
