@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from edge_runtime.bench.result import SAME_MACHINE, cold_samples, stage_samples
+from edge_runtime.bench.result import SAME_MACHINE, busy, cold_samples, processor_ms, stage_samples
 
 _DRAWS = 2000
+FEWEST = 5  # processes, or blocks
+PROCESSOR = "processor's time a report"
 _BLOCK = 10  # reports in a row that count as one, where there was one process only
 Samples = Sequence[Sequence[float]]
 
@@ -42,8 +44,10 @@ def _medians(clusters: list[np.ndarray], rng: np.random.Generator) -> np.ndarray
     return out
 
 
-def word(low: float, high: float) -> str:
-    """What B is, against A."""
+def verdict(a: Samples, b: Samples, low: float, high: float) -> str:
+    """What B is, against A. Of a few processes nothing is sure: their spread is not known."""
+    if min(len(_clusters(a)), len(_clusters(b))) < FEWEST:
+        return f"undecided (fewer than {FEWEST} processes)"
     return "faster" if high < 1 else "slower" if low > 1 else "undecided"
 
 
@@ -51,7 +55,8 @@ def lines(a: dict[str, Any], b: dict[str, Any]) -> Iterator[str]:
     """Of B against A. What differs in the machine is said before any figure, and behind each word."""
     apart = differences(a, b)
     for label, said in (("A", a), ("B", b)):
-        yield f"{label}: {said['machine']['name']}, {said['bundle']['id']}, {said['made_utc']}"
+        crowd = "; BUSY, so its times decide nothing" if busy(said) else ""
+        yield f"{label}: {said['machine']['name']}, {said['bundle']['id']}, {said['made_utc']}{crowd}"
     for name, (of_a, of_b) in apart.items():
         yield f"DIFFERENT {name}: A {of_a}; B {of_b}"
     machines = any(name.startswith("machine") for name in apart)
@@ -61,9 +66,12 @@ def lines(a: dict[str, Any], b: dict[str, Any]) -> Iterator[str]:
     compared = list(_pairs(a, b))
     for name, own, other in compared:
         ratio, low, high = ratio_of_medians(own, other)
-        said = word(low, high) + (" (as a machine)" if machines else "")
+        judged = verdict(own, other, low, high)
+        if (busy(a) or busy(b)) and not name.endswith(PROCESSOR):
+            judged = "undecided (busy)"
         medians = "".join(f"{np.median(np.concatenate(_clusters(s))):10.3f}" for s in (own, other))
-        yield f"  {name}".ljust(52) + medians + f"   {ratio:.3f} ({low:.3f} to {high:.3f}) {said}"
+        note = " (as a machine)" if machines else ""
+        yield f"  {name}".ljust(52) + medians + f"   {ratio:.3f} ({low:.3f} to {high:.3f}) {judged}{note}"
     if not compared:
         yield "  nothing was measured in both"
 
@@ -89,8 +97,10 @@ def _pairs(a: dict[str, Any], b: dict[str, Any]) -> Iterator[tuple[str, Samples,
         stages = [stage_samples(r) for r in (own, other)]
         for stage in stages[0]:
             yield f"{name}: {stage}", stages[0][stage], stages[1][stage]
-        starts = [[[v] for v in cold_samples(r)["start"]] for r in (own, other)]
-        yield f"{name}: cold start", starts[0], starts[1]
+        for what, of in ((PROCESSOR, processor_ms), ("cold start", lambda row: cold_samples(row)["start"])):
+            mine, theirs = ([[v] for v in of(row)] for row in (own, other))
+            yield f"{name}: {what}", mine, theirs
     for name in ("end_to_end", "sustained"):
         if all(said[name] and said[name]["latency_ms"] for said in (a, b)):
-            yield f"{name.replace('_', ' ')}: latency", [a[name]["latency_ms"]], [b[name]["latency_ms"]]
+            own, other = ([said[name]["latency_ms"]] for said in (a, b))
+            yield f"{name.replace('_', ' ')}: latency", own, other

@@ -65,15 +65,14 @@ def through_a_pty(
             raise UsageError(f"the simulated wearable did not end well: {_last_line(player_says)}")
     with np.load(sent, allow_pickle=False) as file:
         latencies = latencies_ms(heard.lines, file["device_s"], file["sent_s"])
+    states = [report["state"] for _, report in heard.lines]
     return {
         "backend": backend,
         "form": "int8",
         "seconds": seconds,
         "latency_ms": [round(v, 3) for v in latencies],
         "in_process_latency_ms": [r["latency_ms"] for _, r in heard.lines if _stated(r)],
-        "states": {
-            s: sum(r["state"] == s for _, r in heard.lines) for s in sorted({r["state"] for _, r in heard.lines})
-        },
+        "states": {state: states.count(state) for state in dict.fromkeys(states)},
         "lost_samples": sum(r["lost_samples"] for _, r in heard.lines if _stated(r)),
         "core_share": _core_share(heard.watched),
         "peak_memory_mb": max((w["peak_mb"] for w in heard.watched if w["peak_mb"]), default=None),

@@ -47,8 +47,8 @@ def _built_in(seconds: float) -> Record:
     return Record(BUILT_IN, float(heart.RATE_HZ), (lead,))
 
 
-def write_wire(device: Wearable, path: Path) -> str:
-    """What the host reads, piece by piece, into an `.npz`. Returns the hash of the bytes."""
+def write_wire(device: Wearable, path: Path, hashed_s: float) -> str:
+    """What the host reads, piece by piece, into an `.npz`. Returns the hash of what comes in the first seconds."""
     pieces = [device.introduce(0.0), *device.pieces()]
     data = b"".join(piece.data for piece in pieces)
     np.savez(
@@ -57,7 +57,7 @@ def write_wire(device: Wearable, path: Path) -> str:
         sizes=np.array([len(piece.data) for piece in pieces]),
         data=np.frombuffer(data, np.uint8),
     )
-    return hashlib.sha256(data).hexdigest()
+    return hashlib.sha256(b"".join(piece.data for piece in pieces if piece.due_s <= hashed_s)).hexdigest()
 
 
 def read_wire(path: Path) -> list[tuple[float, bytes]]:

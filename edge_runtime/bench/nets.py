@@ -57,7 +57,7 @@ def measure_nets(
     window_s = load_bundle(folders[INT8]).model.window_s
     seconds = window_s + (1 + effort.warm_up + effort.reports) * HOP_S + _SLACK_S
     device, wire = wearable(played, seconds), scratch / "wire.npz"
-    sha256 = write_wire(device, wire)
+    sha256 = write_wire(device, wire, window_s)
     rows: list[dict[str, Any]] = [
         {"backend": backend, "form": form, "runs": [], "error": None} for form in folders for backend in backends
     ]
@@ -85,7 +85,7 @@ def measure_nets(
         "lead": played.lead,
         "board": played.board,
         "sampling_rate_hz": device.sampling_rate_hz,
-        "bytes_sha256": sha256,
+        "first_window_sha256": sha256,
         "window_s": window_s,
         "hop_s": HOP_S,
     }

@@ -21,6 +21,7 @@ FORMAT = 1
 SCHEMA = Path(__file__).parent.parent / "bench.schema.json"
 TOTAL = "report"  # the sum of all stages
 COLD = ("interpreter", "import", "load", "first_inference", "first_report")
+_BUSY = 0.5  # processes a core that want it before we come
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "MALLOC_ARENA_MAX")
 # What has to be the same for two results to differ by the software alone.
 SAME_MACHINE = ("name", "architecture", "cores", "usable_cores", "memory_mb", "system", "libc", "python", "environment")
@@ -58,6 +59,11 @@ def stage_samples(row: dict[str, Any]) -> dict[str, list[list[float]]]:
     return found
 
 
+def processor_ms(row: dict[str, Any]) -> list[float]:
+    """Of a core's time a report, one a run: what others on the machine hardly change."""
+    return [1e3 * run["processor_s"] / len(run["stages_ms"][STAGES[0]]) for run in row["runs"]]
+
+
 def cold_samples(row: dict[str, Any]) -> dict[str, list[float]]:
     """ms by part of a cold start, and `start`, all of them together: one a run."""
     found = {part: [float(run["cold_ms"][part]) for run in row["runs"]] for part in COLD}
@@ -81,6 +87,12 @@ def summary(row: dict[str, Any]) -> dict[str, Any]:
         "core_share": round(processor_s / signal_s, 6),
         "peak_memory_mb": max((run["peak_memory_mb"] for run in runs if run["peak_memory_mb"]), default=None),
     }
+
+
+def busy(result: dict[str, Any]) -> bool:
+    """Whether others wanted the cores: then times of the wall clock are longer by no one knows what."""
+    load = result["vitals"]["before"]["load"]
+    return load is not None and load > _BUSY * result["machine"]["usable_cores"]
 
 
 def write(result: dict[str, Any], path: Path) -> None:

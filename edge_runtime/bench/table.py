@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from edge_runtime.bench.result import COLD, TOTAL, quantiles
+from edge_runtime.bench.result import COLD, TOTAL, busy, quantiles
 
 _COLUMNS = ("p50", "p95", "p99", "max")
-_BUSY = 0.5  # processes a core that want it before we come
 
 
 def lines(result: dict[str, Any]) -> Iterator[str]:
@@ -37,8 +36,7 @@ def _header(result: dict[str, Any]) -> Iterator[str]:
         f"{played['window_s']:g} s every {played['hop_s']:g} s; {result['made_utc']}"
     )
     yield "before: " + condition(result["vitals"]["before"]) + "; after: " + condition(result["vitals"]["after"])
-    load = result["vitals"]["before"]["load"]
-    if load is not None and load > _BUSY * m["usable_cores"]:
+    if busy(result):
         yield "BUSY: others wanted the cores, too; the shares of a core hold, the times are longer than they need be"
 
 
