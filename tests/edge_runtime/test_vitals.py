@@ -33,12 +33,7 @@ def pi(tmp_path: Path) -> Path:
 
 def test_a_pi_says_how_it_is(pi: Path) -> None:
     said = vitals(pi).to_dict()
-    assert (said["temperature_c"], said["clock_mhz"], said["governor"], said["load"]) == (
-        61.312,
-        1500.0,
-        "ondemand",
-        0.42,
-    )
+    assert [said[k] for k in ("temperature_c", "clock_mhz", "governor", "load")] == [61.312, 1500.0, "ondemand", 0.42]
     assert said["throttled_now"] == ["under-voltage", "throttled"]
     assert said["throttled_before"] == []
     assert hardware(pi)["memory_mb"] == 3793
@@ -51,9 +46,8 @@ def test_what_was_before_is_not_what_is_now() -> None:
 
 
 def test_the_firmwares_program_is_asked_where_the_kernel_has_no_file(tmp_path: Path) -> None:
-    program = (
-        put(tmp_path, {"usr/bin/vcgencmd": f"#!{sys.executable}\nprint('throttled=0x20000')\n"}) / "usr/bin/vcgencmd"
-    )
+    program = tmp_path / "usr/bin/vcgencmd"
+    put(tmp_path, {"usr/bin/vcgencmd": f"#!{sys.executable}\nprint('throttled=0x20000')\n"})
     program.chmod(0o755)
     assert vitals(tmp_path).to_dict()["throttled_before"] == ["clock capped"]
     program.write_text(f"#!{sys.executable}\nraise SystemExit(1)\n")
