@@ -33,7 +33,7 @@ def ratio_of_medians(a: Samples, b: Samples, seed: int = 0) -> tuple[float, floa
 
 
 def clusters(samples: Samples) -> NDArray[np.float64]:
-    """(clusters, samples of each): the processes, or of a single one its blocks; a last one that is not full is left."""
+    """(clusters, samples of each): the processes, or of a single one its blocks, without a last part."""
     if len(samples) > 1 or len(samples[0]) < _BLOCK:
         return np.array(samples, np.float64)
     whole = len(samples[0]) // _BLOCK * _BLOCK
