@@ -11,6 +11,7 @@ from benchmarks.arm_tables import arm_markdown
 from benchmarks.markdown import table
 from benchmarks.microcontroller import markdown as microcontroller_markdown
 from benchmarks.microcontroller import xnnpack_markdown
+from benchmarks.peers.tables import markdown as peers_markdown
 from benchmarks.wire.tables import markdown as wire_markdown
 from edge_runtime.bundle import DEFAULT, load_bundle
 
@@ -352,9 +353,10 @@ MARKDOWN = {
     "wire": wire_markdown,
     "microcontroller": microcontroller_markdown,
     "arm": arm_markdown,
+    "peers": peers_markdown,
 }
 _IN_README = ("accuracy", "fiducials")
-_PAGES = {"arm": "arm.md", "microcontroller": "microcontroller.md"}  # in docs/
+_PAGES = {"arm": "arm.md", "peers": "benchmarks.md", "microcontroller": "microcontroller.md"}  # in docs/
 
 
 def results_of(results: Path, run: Path) -> dict[str, Any]:
