@@ -2,7 +2,7 @@
 
 Every candidate is pretrained and fine-tuned at a fraction of the budget; where a plan finishes some, the best of those
 that may win do so again at the whole of it (successive halving, Karnin 2013). They are judged on the patients of the
-plan's folds, which none of them has seen, by the product's own code; the other folds choose nothing, so that what is
+plan's fold, which none of them has seen, by the product's own code; the other folds choose nothing, so that what is
 later measured on them is measured honestly. Each result is a row of `rows.jsonl`, written when it is known: a run that
 was stopped goes on behind the last one.
 """
@@ -51,7 +51,7 @@ class Plan:
     """name: the file's, and the folder's under the runs; share: of each stage's windows; finish: how many at all."""
 
     name: str
-    folds: tuple[int, ...]
+    fold: int
     share: Mapping[str, float]
     finish: int
     candidates: tuple[Candidate, ...]
@@ -69,7 +69,7 @@ class Plan:
 
         config = candidate.config
         stages: dict[str, Any] = {stage: less(getattr(config, stage), part) for stage, part in share.items()}
-        return replace(config, name=f"{candidate.name}-{budget}", folds=self.folds, **stages)
+        return replace(config, name=f"{candidate.name}-{budget}", folds=(self.fold,), **stages)
 
 
 def load_plan(path: Path) -> Plan:
@@ -81,8 +81,7 @@ def load_plan(path: Path) -> Plan:
             Candidate(c["name"], _changed(base, c, str(path)), bool(c.get("finalist", False)))
             for c in text["candidates"]
         )
-        folds = tuple(int(fold) for fold in text["folds"])
-        return Plan(path.stem, folds, dict(text["share"]), int(text.get("finish", 0)), candidates)
+        return Plan(path.stem, int(text["fold"]), dict(text["share"]), int(text.get("finish", 0)), candidates)
     except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
         raise UsageError(f"{path}: no plan of a comparison ({error!r}); see train/configs/compare.toml") from error
 
@@ -168,41 +167,35 @@ def compare(plan_path: Path, runs: Path, device: str = "auto", only: list[str] |
     folder = runs / plan.name
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / ROWS
-    cases = {fold: cases_of(fold) for fold in plan.folds}
+    cases, fold = cases_of(plan.fold), str(plan.fold)
 
     def run(candidate: Candidate, budget: str, config: Config) -> None:
-        done = {(r["candidate"], r["budget"], r["fold"]) for r in rows_of(path)}
+        if any((r["candidate"], r["budget"]) == (candidate.name, budget) for r in rows_of(path)):
+            return
         made = Run.create(config, folder, folder / "cache")
+        made.stage("pretrain", device=device)
+        made.stage("regress", fold, device)
+        net = made.load("regress", fold)
         weights = candidate.config.regress.weights
         trained = (weights.masks, weights.intervals, weights.masks * weights.intervals)
-        for fold in plan.folds:
-            if (candidate.name, budget, fold) in done:
-                continue
-            made.stage("pretrain", device=device)
-            made.stage("regress", str(fold), device)
-            net = made.load("regress", str(fold))
-            row = {
-                "candidate": candidate.name,
-                "budget": budget,
-                "fold": fold,
-                "ways": [way for way, on in zip(WAYS, trained, strict=True) if on],
-                "measures": list(candidate.config.measures),
-                "parameters": sum(p.numel() for p in net.parameters()),
-                "commit": commit(),
-                "errors": judged(TorchBackend(net), cases[fold]),
-                "unseen": judged(TorchBackend(made.load("pretrain")), cases[fold]),
-            }
-            append(path, row)
+        row = {
+            "candidate": candidate.name,
+            "budget": budget,
+            "ways": [way for way, on in zip(WAYS, trained, strict=True) if on],
+            "measures": list(candidate.config.measures),
+            "parameters": sum(p.numel() for p in net.parameters()),
+            "commit": commit(),
+            "errors": judged(TorchBackend(net), cases),
+            "unseen": judged(TorchBackend(made.load("pretrain")), cases),
+        }
+        append(path, row)
 
     chosen = [c for c in plan.candidates if not only or c.name in only]
     for candidate in chosen:
         run(candidate, SCREEN, plan.screened(candidate))
     if only or not plan.finish:
         return
-    screened: dict[str, list[float]] = {}
-    for row in rows_of(path):
-        if row["budget"] == SCREEN:
-            screened.setdefault(row["candidate"], []).append(score(row))
-    finalists = sorted((c for c in chosen if c.finalist), key=lambda c: float(np.mean(screened[c.name])))
+    screened = {r["candidate"]: score(r) for r in rows_of(path) if r["budget"] == SCREEN}
+    finalists = sorted((c for c in chosen if c.finalist), key=lambda c: screened[c.name])
     for candidate in finalists[: plan.finish]:
         run(candidate, FULL, plan.full(candidate))
