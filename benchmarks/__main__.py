@@ -12,12 +12,23 @@ from benchmarks.arm64 import FOLDER
 from edge_runtime.errors import exit_with
 
 RESULTS = Path(__file__).parent / "results"
-_OPTIONS = {"arm": ("root", "records")}  # what a benchmark takes beside the run and the results' folder
+_OPTIONS = {"arm": ("root", "records"), "sizes": ("root",)}  # beside the run and the results' folder
 
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    names = ("accuracy", "fiducials", "boards", "beats", "peer", "microcontroller", "arm", "wire")
+    names = (
+        "accuracy",
+        "fiducials",
+        "boards",
+        "beats",
+        "peer",
+        "microcontroller",
+        "arm",
+        "wire",
+        "sizes",
+        "disagreement",
+    )
     parser.add_argument("name", choices=names)
     parser.add_argument("--run", type=Path, default=Path("runs/default"), help="the run whose folds are judged")
     parser.add_argument("--results", type=Path, default=RESULTS)
@@ -25,7 +36,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--only-tables", action="store_true", help="rewrite the tables from the result that is there")
     parser.add_argument("--only", nargs="+", choices=tuple(wire.PARTS), default=(), help="of wire: these parts")
     parser.add_argument("--full", action="store_true", help="of wire: at full size, which takes hours")
-    parser.add_argument("--root", type=Path, default=FOLDER, help=f"arm: where its userland is kept (default {FOLDER})")
+    parser.add_argument(
+        "--root", type=Path, default=FOLDER, help=f"arm, sizes: where the userland is kept (default {FOLDER})"
+    )
     parser.add_argument("--records", type=int, default=150, help="arm: how many of LUDB's (default 150)")
     chosen = parser.parse_args(arguments)
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from edge_runtime.conditioning import DEFAULT
@@ -46,6 +48,11 @@ CODINGS = {
         lambda y: torch.where(y[:, 1].abs() < FINE_MV, y[:, 0] * (FINE_MV / COARSE_MV), y[:, 1]),
     ),
 }
+
+
+def channels_last(companded: NDArray[np.float32], coding: str = COMPANDED) -> NDArray[np.float32]:
+    """(samples,) companded to (samples, channels), as a TFLite file takes it."""
+    return coded(torch.from_numpy(companded)[None], coding)[0, :, 0].T.contiguous().numpy()
 
 
 def coded(companded: Tensor, coding: str = COMPANDED) -> Tensor:
