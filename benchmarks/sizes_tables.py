@@ -5,11 +5,10 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
-from benchmarks.markdown import table
+from benchmarks.markdown import UNITS, table
 from benchmarks.p_waves import BANDS_UV
 from benchmarks.sizes_picture import DEFAULT, error, family, instructions
 
-_MEASURES = {"hr_bpm": ("HR", 2), "pr_ms": ("PR", 1), "qrs_ms": ("QRS", 1), "qt_ms": ("QT", 1)}
 _FORMS = ("float", "int8")
 CORES = ("cortex-a72", "cortex-a76")
 _CODINGS = {"linear": "linear, ±5 mV", "two_channels": "two channels, ±1 and ±5 mV", "companded": "asinh(mV / 0.1)"}
@@ -66,10 +65,10 @@ def _error_table(nets: dict[str, Any]) -> str:
     for name, net in nets.items():
         for form in net["errors"]:
             sets = net["errors"][form].values()
-            cells = [f"{by[m]['mae_all']:.{digits}f}" for by in sets for m, (_, digits) in _MEASURES.items()]
+            cells = [f"{by[m]['mae_all']:.{digits}f}" for by in sets for m, (_, _, digits) in UNITS.items()]
             rows.append([name, form, *cells])
     first = next(iter(nets.values()))["errors"]["int8"]
-    head = [f"{data.upper()} {label}" for data in first for label, _ in _MEASURES.values()]
+    head = [f"{data.upper()} {label}" for data in first for label, _, _ in UNITS.values()]
     return table(["net", "arithmetic", *head], rows)
 
 
