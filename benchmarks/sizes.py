@@ -33,13 +33,14 @@ from export.calibration import calibration_windows
 from export.cost import cost
 from export.to_tflite import tflite
 from train.codings import channels_last
-from train.compare import WAYS, Plan, cases_of, judged, load_plan, score
+from train.compare import Plan, cases_of, judged, load_plan, score
 from train.datasets.truth import Case
 from train.evaluate import TorchBackend, uncalibrated
 from train.run import Run, commit
 from train.windows import SAMPLES
 
 PLAN = Path(__file__).parent.parent / "train" / "configs" / "sizes.toml"
+WAY = ("masks",)  # how intervals are read
 FLOAT, INT8, PER_LAYER = "float", "int8", "int8, a scale a layer"
 
 
@@ -127,8 +128,8 @@ def measured(run: Run, plan: Plan, path: Path, cases: list[Case], windows: list[
         **{key: value for key, value in cost(net, SAMPLES).items() if key in ("macs", "parameters")},
         "int8_bytes": path.stat().st_size,
         "input": {"scale": float(scale), "zero": int(zero), "step_uv": round(step_uv(spec.coding, float(scale)), 2)},
-        "score": {form: round(score({"ways": WAYS, "errors": by}), 5) for form, by in errors.items()},
-        "errors": {form: {data: ways["masks"] for data, ways in by.items()} for form, by in errors.items()},
+        "score": {form: round(score({"ways": WAY, "errors": by}), 5) for form, by in errors.items()},
+        "errors": {form: {data: ways[WAY[0]] for data, ways in by.items()} for form, by in errors.items()},
         "p_waves": {form: judge(windows, model, backend) for form, backend in backends.items()},
         "code_error_uv": code_error_uv(windows, spec.coding, float(scale), int(zero)),
     }

@@ -23,8 +23,8 @@ def sizes_markdown(result: dict[str, Any]) -> str:
         f"Every net at the same share of the default's budget ({share}), one seed, judged on the patients of fold 0 in "
         "all twelve leads of LUDB and both channels of QTDB; `train/configs/sizes.toml` says their channels. Score: "
         "each measure's MAE over the constant predictor's, a refused value counted as the constant's, on average over "
-        "measures and data sets. Instructions a window are the net's, counted on emulated cores. int8 as it ships, "
-        "with a scale for each channel; for comparison with one for each layer.",
+        "measures and data sets; intervals are read from the masks. Instructions a window are the net's, counted on "
+        "emulated cores. int8 as it ships, with a scale for each channel; for comparison with one for each layer.",
         _cost_table({n: nets[n] for n in names}),
         _steps(nets),
         "![Error over instructions: the score, and MAE of PR, QRS and QT](../benchmarks/results/sizes.png)",

@@ -156,18 +156,13 @@ def rows_of(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def append(path: Path, row: Mapping[str, Any]) -> None:
-    with path.open("a") as file:
-        file.write(json.dumps(row) + "\n")
-
-
 def compare(plan_path: Path, runs: Path, device: str = "auto", only: list[str] | None = None) -> None:
     """Screen, then finish the best; append to `RUNS/PLAN/rows.jsonl`."""
     plan = load_plan(plan_path)
     folder = runs / plan.name
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / ROWS
-    cases, fold = cases_of(plan.fold), str(plan.fold)
+    fold = str(plan.fold)
 
     def run(candidate: Candidate, budget: str, config: Config) -> None:
         if any((r["candidate"], r["budget"]) == (candidate.name, budget) for r in rows_of(path)):
@@ -175,6 +170,7 @@ def compare(plan_path: Path, runs: Path, device: str = "auto", only: list[str] |
         made = Run.create(config, folder, folder / "cache")
         made.stage("pretrain", device=device)
         made.stage("regress", fold, device)
+        cases = cases_of(plan.fold)
         net = made.load("regress", fold)
         weights = candidate.config.regress.weights
         trained = (weights.masks, weights.intervals, weights.masks * weights.intervals)
@@ -188,7 +184,8 @@ def compare(plan_path: Path, runs: Path, device: str = "auto", only: list[str] |
             "errors": judged(TorchBackend(net), cases),
             "unseen": judged(TorchBackend(made.load("pretrain")), cases),
         }
-        append(path, row)
+        with path.open("a") as file:
+            file.write(json.dumps(row) + "\n")
 
     chosen = [c for c in plan.candidates if not only or c.name in only]
     for candidate in chosen:
