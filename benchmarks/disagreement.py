@@ -142,9 +142,10 @@ def measure(run: Run, results: Path) -> dict[str, Any]:
             {
                 "window": f"{p.case.dataset}/{p.case.record} {p.case.lead} from {p.case.starts_s[p.window]:.0f} s",
                 "measure": p.measure,
-                "float": p.float_,
-                "int8": p.int8,
-                "by_hand": p.truth,
+                **{
+                    who: None if value is None else round(value, 2)
+                    for who, value in (("float", p.float_), ("int8", p.int8), ("by_hand", p.truth))
+                },
             }
             for p in chosen
         ],
@@ -154,6 +155,6 @@ def measure(run: Run, results: Path) -> dict[str, Any]:
     sheet(
         [trace_of(p, *judges[p.case.fold]) for p in chosen],
         results / PICTURE,
-        "above: float, below: int8; hills: the masks, lines: what was read from them",
+        "above: float, below: int8 (and so in the titles); hills: the masks, lines: what was read from them",
     )
     return out

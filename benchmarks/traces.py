@@ -16,7 +16,7 @@ from edge_runtime.delineation import WAVES, MaskGrid, Wave
 SHOWN_S = 3.0
 _COLUMNS = 4
 _COLOURS = ("#4477aa", "#cc3311", "#ddaa33")
-_BAND = 0.12  # of a trace's height
+_BAND = 0.16  # of a trace's height
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,12 @@ def sheet(traces: Sequence[Trace], path: Path, legend: str) -> None:
     from matplotlib import pyplot as plt
 
     rows = -(-len(traces) // _COLUMNS)
-    figure, axes = plt.subplots(rows, _COLUMNS, figsize=(20, 2.1 * rows + 0.5), squeeze=False, layout="constrained")
+    figure, axes = plt.subplots(rows, _COLUMNS, figsize=(20, 2.3 * rows + 0.5), squeeze=False, layout="constrained")
     for ax, trace in zip(axes.flat, traces, strict=False):
         t = np.arange(len(trace.conditioned_mv)) / DEFAULT.sampling_rate_hz
         shown = (t >= trace.from_s) & (t <= trace.from_s + SHOWN_S)
         ax.plot(t[shown], trace.conditioned_mv[shown], "k", lw=0.8)
-        ax.margins(y=0.2)  # so that no trace hides behind the bands
+        ax.margins(y=0.3)  # so that no trace hides behind the bands
         for drawn, low in ((trace.above, 1 - _BAND), (trace.below, 0.0)):
             _draw(ax, drawn, low)
         ax.set_title(trace.title, fontsize=9)
@@ -61,7 +61,7 @@ def sheet(traces: Sequence[Trace], path: Path, legend: str) -> None:
     handles = [plt.Rectangle((0, 0), 1, 1, color=c, alpha=0.5) for c in _COLOURS]
     figure.legend(handles, WAVES, loc="outside upper right", ncols=3, title=legend, fontsize=9)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=60)
+    figure.savefig(path, dpi=72)
     plt.close(figure)
 
 
