@@ -33,9 +33,9 @@ from export.calibration import calibration_windows
 from export.cost import cost
 from export.to_tflite import tflite
 from train.codings import channels_last
-from train.compare import Plan, cases_of, judged, load_plan, score
+from train.compare import Plan, cases_of, judged, load_plan, score, without_rhythm
 from train.datasets.truth import Case
-from train.evaluate import TorchBackend, uncalibrated
+from train.evaluate import TorchBackend
 from train.run import Run, commit
 from train.windows import SAMPLES
 
@@ -110,7 +110,7 @@ def digest(run: Run, plan: Plan) -> str:
 
 def measured(run: Run, plan: Plan, path: Path, cases: list[Case], windows: list[Marked]) -> dict[str, Any]:
     """A net's row but for its instructions. Leaves its int8 file, as it would ship, at `path`."""
-    net, ranges, model = run.load("regress", str(plan.fold)), calibration_windows(run, str(plan.fold)), uncalibrated()
+    net, ranges, model = run.load("regress", str(plan.fold)), calibration_windows(run, str(plan.fold)), without_rhythm()
     spec = net.spec
     backends: dict[str, Backend] = {FLOAT: TorchBackend(net)}
     tflite(net, path, SAMPLES, ranges, per_channel=False)

@@ -7,9 +7,11 @@ import pytest
 
 from edge_runtime.bundle import MEASURED
 from edge_runtime.errors import UsageError
+from tests.fakes import FakeBackend, ecg_of, regular_waves
 from train.codings import CODINGS
-from train.compare import CONSTANT, ROWS, compare, load_plan, score
+from train.compare import CONSTANT, ROWS, compare, judged, load_plan, score
 from train.config import load_config
+from train.datasets.truth import Case
 from train.nets import Net
 
 CONFIGS = Path(__file__).parent.parent.parent / "train" / "configs"
@@ -55,6 +57,14 @@ def test_a_candidate_that_has_its_row_is_not_trained_again(tmp_path: Path) -> No
     compare(CONFIGS / "sizes.toml", tmp_path)
     assert [p.name for p in folder.iterdir()] == [ROWS]
     assert (folder / ROWS).read_text() == rows
+
+
+def test_a_rhythm_that_was_never_learnt_refuses_no_pr() -> None:
+    truth = {"hr_bpm": 75.0, "pr_ms": 160.0, "qrs_ms": 90.0, "qt_ms": 380.0}
+    case = Case("ludb", "1", "i", 0, 250.0, (ecg_of(regular_waves(), 250),), truth, (truth,), 1)
+    row = judged(FakeBackend(rhythm="af"), [case])["ludb"]["masks"]["pr_ms"]
+    assert (row["n"], row["stated"]) == (1, 1)
+    assert row["mae"] < 2
 
 
 def test_the_constant_predictor_scores_one() -> None:
