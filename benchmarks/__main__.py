@@ -16,13 +16,25 @@ RESULTS = Path(__file__).parent / "results"
 # What a benchmark takes beside the run and the results' folder, and what it is unless said otherwise.
 _OPTIONS: dict[str, dict[str, Any]] = {
     "arm": {"root": FOLDER, "records": 150},
+    "sizes": {"root": FOLDER},
     "peers": {"records": 0, "workers": 1},
 }
 
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    names = ("accuracy", "fiducials", "boards", "beats", "peers", "microcontroller", "arm", "wire")
+    names = (
+        "accuracy",
+        "fiducials",
+        "boards",
+        "beats",
+        "peers",
+        "microcontroller",
+        "arm",
+        "wire",
+        "sizes",
+        "disagreement",
+    )
     parser.add_argument("name", choices=names)
     parser.add_argument("--run", type=Path, default=Path("runs/default"), help="the run whose folds are judged")
     parser.add_argument("--results", type=Path, default=RESULTS)
@@ -30,7 +42,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--only-tables", action="store_true", help="rewrite the tables from the result that is there")
     parser.add_argument("--only", nargs="+", choices=tuple(wire.PARTS), default=(), help="of wire: these parts")
     parser.add_argument("--full", action="store_true", help="of wire: at full size, which takes hours")
-    parser.add_argument("--root", type=Path, help=f"arm: where its userland is kept (default {FOLDER})")
+    parser.add_argument("--root", type=Path, help=f"arm, sizes: where the userland is kept (default {FOLDER})")
     parser.add_argument("--records", type=int, help="arm: how many of LUDB's (default 150); peers: of each set (all)")
     parser.add_argument("--workers", type=int, help="peers: so many at once (default 1); their times are taken alone")
     chosen = parser.parse_args(arguments)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from benchmarks.accuracy import fold_bundle
+from benchmarks.cases import later
 from benchmarks.matching import POINTS, TOLERANCE_S, Outcome, better_of, point_tables, score, wave_tables
 from edge_runtime.analysis import analyse_window
 from edge_runtime.backends import Backend, open_backend
@@ -77,15 +78,10 @@ def qtdb_stretches(folder: Path, most_records: int = 0) -> list[Stretch]:
         low, high = whole.span_s
         first, last = max(0, round((low - _AROUND_S) * rate)), round((high + _AROUND_S) * rate)
         signals = tuple(lead.millivolts[first:last] for lead in whole.record.leads)
-        waves = tuple(_later(wave, -first / rate) for wave in whole.waves)
+        waves = tuple(later(wave, -first / rate) for wave in whole.waves)
         spans = [(a - first / rate, b - first / rate) for a, b in whole.spans_s]
         out.append(Stretch("qtdb", name, rate, signals, (waves,) * len(signals), (spans,) * len(signals)))
     return out
-
-
-def _later(wave: AnnotatedWave, by_s: float) -> AnnotatedWave:
-    onset, offset = (None if t is None else t + by_s for t in (wave.onset_s, wave.offset_s))
-    return replace(wave, onset_s=onset, peak_s=wave.peak_s + by_s, offset_s=offset)
 
 
 def our_waves(mv: NDArray[np.float64], rate: float, model: Model, backend: Backend) -> Found:
