@@ -11,6 +11,7 @@ from benchmarks.arm_tables import arm_markdown
 from benchmarks.markdown import table
 from benchmarks.microcontroller import markdown as microcontroller_markdown
 from benchmarks.microcontroller import xnnpack_markdown
+from benchmarks.runtime.tables import markdown as runtime_markdown
 from benchmarks.wire.tables import markdown as wire_markdown
 from edge_runtime.bundle import DEFAULT, load_bundle
 
@@ -350,6 +351,7 @@ MARKDOWN = {
     "beats": beats_markdown,
     "proof": proof_markdown,
     "wire": wire_markdown,
+    "runtime": runtime_markdown,
     "microcontroller": microcontroller_markdown,
     "arm": arm_markdown,
 }
@@ -376,8 +378,9 @@ def bring_up_to_date(readme: Path, results: Path, run: Path) -> None:
     if compared.exists():
         rows = [json.loads(line) for line in compared.read_text().splitlines()]
         put_between(readme, "compare", compare_markdown(rows))
-    if "wire" in found:
-        (readme.parent / "docs" / "wire.md").write_text(wire_markdown(found["wire"]), "utf-8")
+    for name, markdown in (("wire", wire_markdown), ("runtime", runtime_markdown)):
+        if name in found:
+            (readme.parent / "docs" / f"{name}.md").write_text(markdown(found[name]), "utf-8")
     if "microcontroller" in found:
         of_xnnpack = xnnpack_markdown(found["microcontroller"])
         put_between(readme.parent / "docs" / _PAGES["microcontroller"], "xnnpack", of_xnnpack)

@@ -55,7 +55,7 @@ def observe(leads: int, seconds: float, backend: str | None = None, more: Sequen
         if find_record(name).sampling_rate_hz != RATE_HZ:
             raise RecordError(f"{name} is not at {RATE_HZ:g} Hz")
     with tempfile.TemporaryDirectory(prefix="leadwire-ward-") as scratch:
-        job = Job(scratch, leads, seconds, RECORDS, _core(THERE))
+        job = Job(scratch, leads, seconds, RECORDS, core(THERE))
         return _observed(job, backend, more)
 
 
@@ -75,7 +75,7 @@ def _observed(job: Job, backend: str | None, more: Sequence[str]) -> Seen:
         command = [sys.executable, "-m", "edge_runtime.cli", "run", "--config", str(folder / "ward.toml"), *more]
         command += ["--backend", backend] if backend else []
         with subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=_pinned(_core(HERE))
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=pinned(core(HERE))
         ) as run:
             try:
                 listener = threading.Thread(target=lambda: said.append((run.stderr or sys.stdin).read().decode()))  # type: ignore[union-attr]
@@ -166,12 +166,12 @@ def surroundings() -> dict[str, Any]:
     return {"cores": os.cpu_count(), "load_before": round(os.getloadavg()[0], 2)}
 
 
-def _core(number: int) -> int:
+def core(number: int) -> int:
     cores = sorted(os.sched_getaffinity(0))
     return cores[min(number, len(cores) - 1)]
 
 
-def _pinned(core: int) -> Any:
+def pinned(core: int) -> Any:
     return lambda: os.sched_setaffinity(0, {core})
 
 
