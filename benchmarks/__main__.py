@@ -8,11 +8,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from benchmarks import wire
+from benchmarks import runtime, wire
 from benchmarks.arm64 import FOLDER
 from edge_runtime.errors import exit_with
 
 RESULTS = Path(__file__).parent / "results"
+_IN_PARTS = {"wire": wire, "runtime": runtime}
 # What a benchmark takes beside the run and the results' folder, and what it is unless said otherwise.
 _OPTIONS: dict[str, dict[str, Any]] = {
     "arm": {"root": FOLDER, "records": 150},
@@ -32,6 +33,7 @@ def main(arguments: list[str]) -> int:
         "microcontroller",
         "arm",
         "wire",
+        "runtime",
         "sizes",
         "disagreement",
     )
@@ -40,8 +42,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--readme", type=Path, default=Path("README.md"))
     parser.add_argument("--only-tables", action="store_true", help="rewrite the tables from the result that is there")
-    parser.add_argument("--only", nargs="+", choices=tuple(wire.PARTS), default=(), help="of wire: these parts")
-    parser.add_argument("--full", action="store_true", help="of wire: at full size, which takes hours")
+    parser.add_argument("--only", nargs="+", default=(), help="of wire or runtime: these parts")
+    parser.add_argument("--full", action="store_true", help="of wire and runtime: at full size, which takes hours")
     parser.add_argument("--root", type=Path, help=f"arm, sizes: where the userland is kept (default {FOLDER})")
     parser.add_argument("--records", type=int, help="arm: how many of LUDB's (default 150); peers: of each set (all)")
     parser.add_argument("--workers", type=int, help="peers: so many at once (default 1); their times are taken alone")
@@ -51,8 +53,11 @@ def main(arguments: list[str]) -> int:
 
     if chosen.only_tables:
         result = json.loads((chosen.results / f"{chosen.name}.json").read_text())
-    elif chosen.name == "wire":
-        result = wire.measure(chosen.results, chosen.only, chosen.full)
+    elif chosen.name in _IN_PARTS:
+        parts = _IN_PARTS[chosen.name]
+        for part in set(chosen.only) - parts.PARTS.keys():
+            parser.error(f"{chosen.name} has no part {part!r}; it has {', '.join(parts.PARTS)}")
+        result = parts.measure(chosen.results, chosen.only, chosen.full)
     else:
         from train.run import Run
 

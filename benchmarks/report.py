@@ -13,6 +13,7 @@ from benchmarks.markdown import UNITS, table
 from benchmarks.microcontroller import markdown as microcontroller_markdown
 from benchmarks.microcontroller import xnnpack_markdown
 from benchmarks.peers.tables import markdown as peers_markdown
+from benchmarks.runtime.tables import markdown as runtime_markdown
 from benchmarks.sizes_tables import codings_markdown, sizes_markdown
 from benchmarks.wire.tables import markdown as wire_markdown
 from edge_runtime.bundle import DEFAULT, load_bundle
@@ -321,6 +322,7 @@ MARKDOWN = {
     "sizes": sizes_markdown,
     "codings": codings_markdown,
     "wire": wire_markdown,
+    "runtime": runtime_markdown,
     "microcontroller": microcontroller_markdown,
     "arm": arm_markdown,
     "peers": peers_markdown,
@@ -351,8 +353,9 @@ def bring_up_to_date(readme: Path, results: Path, run: Path) -> None:
     if compared.exists():
         rows = [json.loads(line) for line in compared.read_text().splitlines()]
         put_between(readme, "compare", compare_markdown(rows))
-    if "wire" in found:
-        (readme.parent / "docs" / "wire.md").write_text(wire_markdown(found["wire"]), "utf-8")
+    for name, markdown in (("wire", wire_markdown), ("runtime", runtime_markdown)):
+        if name in found:
+            (readme.parent / "docs" / f"{name}.md").write_text(markdown(found[name]), "utf-8")
     if "microcontroller" in found:
         of_xnnpack = xnnpack_markdown(found["microcontroller"])
         put_between(readme.parent / "docs" / _PAGES["microcontroller"], "xnnpack", of_xnnpack)

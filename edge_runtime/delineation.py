@@ -6,6 +6,7 @@ place where it crosses one half is the onset or offset without bias.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -114,36 +115,27 @@ class Beat:
 
 def beats_of(waves: list[Wave], conditioned_mv: NDArray[np.float32], sampling_rate_hz: float) -> list[Beat]:
     """Beats by their QRS. The R peak is the largest deflection inside the QRS, refined by a parabola."""
-    complexes = [w for w in waves if w.kind == QRS]
+    ps, complexes, ts = ([w for w in waves if w.kind == kind] for kind in (P, QRS, T))
+    sizes = np.abs(conditioned_mv)
     found = []
     for i, qrs in enumerate(complexes):
         before = complexes[i - 1].offset_s if i else -np.inf
         after = complexes[i + 1].onset_s if i + 1 < len(complexes) else np.inf
-        p = [
-            w
-            for w in waves
-            if w.kind == P
-            and w.onset_s > max(before, qrs.onset_s - _P_TO_QRS_MAX_S)
-            and (w.onset_s + w.offset_s) / 2 < qrs.onset_s
-        ]
-        t = [
-            w
-            for w in waves
-            if w.kind == T
-            and (w.onset_s + w.offset_s) / 2 > qrs.offset_s
-            and w.offset_s < min(after + 0.04, qrs.onset_s + _QRS_TO_T_END_MAX_S)
-        ]
-        peak = _peak(conditioned_mv, sampling_rate_hz, qrs)
+        first_s = max(before, qrs.onset_s - _P_TO_QRS_MAX_S)
+        last_s = min(after + 0.04, qrs.onset_s + _QRS_TO_T_END_MAX_S)
+        p = [w for w in ps if w.onset_s > first_s and (w.onset_s + w.offset_s) / 2 < qrs.onset_s]
+        t = [w for w in ts if w.offset_s < last_s and (w.onset_s + w.offset_s) / 2 > qrs.offset_s]
+        peak = _peak(sizes, sampling_rate_hz, qrs)
         found.append(Beat(peak, qrs, p[-1] if p else None, max(t, key=lambda w: w.offset_s - w.onset_s) if t else None))
     return found
 
 
-def _peak(x: NDArray[np.float32], rate: float, qrs: Wave) -> float:
-    low = max(0, int(np.floor(qrs.onset_s * rate)))
-    high = min(len(x), int(np.ceil(qrs.offset_s * rate)) + 1)
+def _peak(sizes: NDArray[np.float32], rate: float, qrs: Wave) -> float:
+    low = max(0, math.floor(qrs.onset_s * rate))
+    high = min(len(sizes), math.ceil(qrs.offset_s * rate) + 1)
     if high - low < 3:
         return (qrs.onset_s + qrs.offset_s) / 2
-    size = np.abs(x[low:high])
+    size = sizes[low:high]
     k = int(size.argmax())
     if 0 < k < len(size) - 1:
         a, b, c = (float(v) for v in size[k - 1 : k + 2])

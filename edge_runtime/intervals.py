@@ -6,13 +6,15 @@ dominant morphology that lie wholly inside the window. QTc: Fridericia 1920 (QT 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.delineation import Beat
-from edge_runtime.ranges import Evidence, Target, features
+from edge_runtime.ranges import Evidence, Target, features, median_of
 from edge_runtime.report import Value, invalid
 
 MIN_BEATS = 3
@@ -35,8 +37,8 @@ def dominant(beats: Sequence[Beat], conditioned_mv: NDArray[np.float32], rate: f
             continue
         whole += 1
         shape = conditioned_mv[at + low : at + high].astype(np.float64)
-        shape = shape - shape.mean()
-        size = float(np.linalg.norm(shape)) + 1e-12
+        shape -= shape.mean()
+        size = math.sqrt(shape @ shape) + 1e-12
         width = beat.qrs.offset_s - beat.qrs.onset_s
         for other, other_size, other_width, members in groups:
             alike = float(shape @ other) / size >= _SAME_SHAPE
@@ -87,7 +89,7 @@ def measure(
 
     out: dict[str, Value] = {}
     bpm = heart_rate_bpm(beats)
-    rates = (60.0 / np.diff([b.r_peak_s for b in beats]).clip(0.1)).tolist()
+    rates = [60.0 / max(after.r_peak_s - before.r_peak_s, 0.1) for before, after in pairwise(beats)]
     out["hr_bpm"] = invalid("few_beats") if bpm is None else stated("hr_bpm", bpm, rates)
     chosen = dominant(beats, conditioned_mv, rate) if len(beats) >= MIN_BEATS else []
     if chosen is None:
@@ -98,7 +100,7 @@ def measure(
         if len(spans) < MIN_BEATS:
             return invalid("few_beats")
         single = [1e3 * (b - a) for a, b in spans]
-        return stated(name, float(np.median(single)), single)
+        return stated(name, median_of(single), single)
 
     with_p = [b for b in chosen if b.p is not None]
     if len(chosen) < MIN_BEATS:

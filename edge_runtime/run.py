@@ -175,12 +175,7 @@ def run(options: RunOptions, tell: Callable[[str], None], done: Callable[[], boo
     boards = [board_named(device.board) for device in options.devices]
     model, backend = load_net(options.bundle, options.backend, tell)
     leads = [
-        Lead(
-            Link(device.port, board),
-            Stream(Receiver(board), Monitor(model, backend, device.source), device.lead),
-            until_s=options.until_s or float("inf"),
-        )
-        for device, board in zip(options.devices, boards, strict=True)
+        _lead(device, board, model, backend, options) for device, board in zip(options.devices, boards, strict=True)
     ]
     watches: list[outputs.Watch] = []
     around = outputs.Around(tell, tuple(lead.name for lead in leads), options.sinks, watches.append)
@@ -206,6 +201,13 @@ def run(options: RunOptions, tell: Callable[[str], None], done: Callable[[], boo
         for recorder in recorders:
             recorder.close()
     _conclude(leads, said, tell)
+
+
+def _lead(device: Device, board: Board, model: Model, backend: Backend, options: RunOptions) -> Lead:
+    def stream() -> Stream:
+        return Stream(Receiver(board), Monitor(model, backend, device.source), device.lead)
+
+    return Lead(Link(device.port, board), stream(), stream, until_s=options.until_s or float("inf"))
 
 
 def _status(session: Session) -> str:

@@ -55,7 +55,7 @@ class Samples:
     scale: Scale = Scale()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Placed:
     index: int
     frame: Frame

@@ -129,6 +129,10 @@ class Link:
     def is_open(self) -> bool:
         return self._serial is not None
 
+    def is_readable(self) -> bool:
+        """Whether an open port has something, or has ended."""
+        return bool(self._readable.poll(0))
+
     def due(self) -> bool:
         """Whether a port that is not open should be tried now. One that is not there is no try, and does not block."""
         if self._serial is not None or self._now() < self._next_try_s:
@@ -178,7 +182,7 @@ class Link:
                 return self.open() if self.due() else None
             except PortError:
                 return None
-        event = self.read(bool(self._readable.poll(0)))
+        event = self.read(self.is_readable())
         if event is not None and event.kind == "lost":
             self.close()
         return event

@@ -6,13 +6,11 @@ the other parts as they are. Without `--full` each is small enough for a test.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
-from importlib import import_module
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from edge_runtime.doctor import examine
+from benchmarks.parts import measure_parts
 
 PARTS = {
     "fuzz": "fuzz",
@@ -25,20 +23,4 @@ PARTS = {
 
 def measure(results: Path, only: Sequence[str] = (), full: bool = False) -> dict[str, Any]:
     """The whole of `wire.json`, the parts that were asked for anew (all of them, where none was)."""
-    from train.run import commit
-
-    path = results / "wire.json"
-    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-    results.mkdir(parents=True, exist_ok=True)
-    for name in only or PARTS:
-        part: Callable[[bool], dict[str, Any]] = import_module(f"benchmarks.wire.{PARTS[name]}").measure
-        found[name] = {"full": full, "measured_at_commit": commit(), "machine": _machine(), **part(full)}
-        found = {part: found[part] for part in PARTS if part in found}
-        path.write_text(json.dumps(found, indent=1) + "\n")
-    return found
-
-
-def _machine() -> str:
-    """Processor and Python, as the doctor says them."""
-    said = [line for line in examine() if line.startswith(("machine: ", "python "))]
-    return ", ".join(line.removeprefix("machine: ") for line in reversed(said))
+    return measure_parts("wire", PARTS, results, only, full)

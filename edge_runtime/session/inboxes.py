@@ -30,6 +30,7 @@ class Inboxes:
         self._inboxes = [_Inbox() for _ in range(count)]
         self._turns: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._lock = threading.Lock()
+        self.idle = threading.Event()  # everything was taken, and whoever takes has come back for more
 
     def put(self, number: int, event: LinkEvent) -> None:
         """Behind what is there. Of ticks one is enough: a second one is left out while the first is there."""
@@ -46,9 +47,13 @@ class Inboxes:
                 return
             box.has_turn = True
         self._turns.put(number)
+        if self.idle.is_set():
+            self.idle.clear()
 
     def take(self, timeout_s: float) -> tuple[int, LinkEvent] | None:
         """The oldest event of the lead whose turn it is, which then comes behind all others; None for none in time."""
+        if self._turns.empty():
+            self.idle.set()
         try:
             number = self._turns.get(timeout=timeout_s)
         except queue.Empty:

@@ -11,14 +11,15 @@ from firmware_bridge.link import Link
 
 @dataclass(eq=False)
 class Lead:
-    """on_event: sees every event before the stream does (the recorder).
+    """All of it belongs to the monitors' thread, but for the link.
 
-    until_s: where its timeline has come so far, the session is over. All of it belongs to the monitors' thread, but
-    for the link.
+    anew: what takes the stream's place should it ever fail; without it the session ends. on_event: sees every event
+    before the stream does (the recorder). until_s: where its timeline has come so far, the session is over.
     """
 
     link: Link
     stream: Stream
+    anew: Callable[[], Stream] | None = None
     on_event: list[Callable[[str, float, bytes], None]] = field(default_factory=list)
     until_s: float = float("inf")
     reports: int = 0

@@ -19,8 +19,9 @@ from edge_runtime.session.inboxes import Inboxes
 from firmware_bridge.link import Link, LinkEvent, PortError
 
 _LOOK_EVERY_S = 0.1  # at every port: its tick, its silence, its next try
-_PACE_S = 5e-5  # a port: many are read less often and more at a time, so that a ward's ports leave time for its net
-_LONGEST_PACE_S = 0.02
+# For so long a port, ports are let be while the monitors are busy: what comes meanwhile comes in one piece, for less.
+_PACE_S, _LONGEST_PACE_S = 3e-4, 0.1
+_READS, _MUCH = 4, 2048  # of one port at a time, at most; bytes behind which there may be more
 _LAST_READS = 16  # of what is still in the system's buffer when the session ends
 _CLOSE_S = 2.0  # in all, for all ports, at the end
 _LONG_S = 5.0  # to open or close a port, before it is said
@@ -53,7 +54,7 @@ class Ports:
         self._selector = selectors.DefaultSelector()
         self._bell = os.eventfd(0, os.EFD_NONBLOCK)
         self._done_apart: queue.SimpleQueue[tuple[_Port, LinkEvent | None]] = queue.SimpleQueue()
-        self._pace_s = min(_LONGEST_PACE_S, _PACE_S * (len(links) - 1))
+        self._pace_s = min(_LONGEST_PACE_S, _PACE_S * len(links))
         self._stopping = False
         self.overruns = 0
 
@@ -71,15 +72,14 @@ class Ports:
                 if key.data is None:
                     self._welcome()
                 else:
-                    self._read(key.data, ready=True)
+                    self._read_some(key.data)
             now = time.monotonic()
             if now >= next_look_s:
                 next_look_s = now + _LOOK_EVERY_S
                 self._beat()
                 for port in self._ports:
                     self._look_after(port, now)
-            if self._pace_s:
-                time.sleep(self._pace_s)
+            self._inboxes.idle.wait(self._pace_s)
         self._read_what_is_left()
         self._close_all()
         self._selector.close()
@@ -89,11 +89,17 @@ class Ports:
 
     # ---- a port ------------------------------------------------------------------------------------------------------
 
-    def _read(self, port: _Port, ready: bool) -> bool:
-        """Whether there was something."""
+    def _read_some(self, port: _Port) -> None:
+        """What is there; not to its end where that is far."""
+        for _ in range(_READS):
+            if self._read(port, ready=True) < _MUCH or not port.watched or not port.link.is_readable():
+                return
+
+    def _read(self, port: _Port, ready: bool) -> int:
+        """Bytes that it gave."""
         event = port.link.read(ready)
         if event is None:
-            return False
+            return 0
         self._inboxes.put(port.number, event)
         if event.kind == "lost":
             self._unwatch(port)
@@ -101,7 +107,7 @@ class Ports:
         elif self._inboxes.full(port.number):
             self.overruns += 1  # what comes meanwhile is in the system's hands, and shows as a gap if it is lost
             self._unwatch(port)
-        return event.kind == "data"
+        return len(event.data)
 
     def _look_after(self, port: _Port, now: float) -> None:
         if now >= port.next_tick_s:

@@ -9,11 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+from edge_runtime.errors import LeadwireError
 from edge_runtime.session.inboxes import Inboxes
 from edge_runtime.session.lead import Lead
 from edge_runtime.session.outlets import Outlet
 from edge_runtime.session.ports import Ports
 from edge_runtime.sinks import Sink
+from edge_runtime.stream import Stream
 from firmware_bridge.link import LinkEvent
 
 _LOOK_EVERY_S = 0.05  # whether it is done
@@ -149,6 +151,25 @@ class Session:
             self._mention(number, lead, event)
         for look in lead.on_event:
             look(event.kind, event.arrival_s, event.data)
+        try:
+            self._report(lead, event)
+        except LeadwireError:
+            raise
+        except Exception as error:  # a fault of ours that one device's bytes have found is no other lead's
+            if lead.anew is None:
+                raise
+            self._tell(f"{lead.name}: a fault of ours ({type(error).__name__}: {error}); this lead begins anew")
+            self._begin_anew(lead, lead.anew(), event.arrival_s)
+        if lead.is_done:
+            self._stopping.set()
+
+    def _begin_anew(self, lead: Lead, stream: Stream, now: float) -> None:
+        stream.watchers, lead.stream = lead.stream.watchers, stream
+        if lead.link.is_open:
+            for _ in stream.handle("opened", now):
+                pass
+
+    def _report(self, lead: Lead, event: LinkEvent) -> None:
         for report in lead.stream.handle(event.kind, event.arrival_s, event.data):
             age_s = time.monotonic() - event.arrival_s
             # By the clock as it is set now: a Pi learns the time some while after it has started.
@@ -158,8 +179,6 @@ class Session:
             lead.reports += 1
             for outlet in self._outlets:
                 outlet.put(stamped)
-        if lead.is_done:
-            self._stopping.set()
 
     # ---- what is said of a lead --------------------------------------------------------------------------------------
 

@@ -29,6 +29,7 @@ LONGEST_FRAME = 1100  # 255 samples of 24 bits, or an INFO with three strings of
 _CRC_ORDER: Literal["little", "big"] = "little"
 _HEADER = struct.Struct("<BBHI")
 _INFO = struct.Struct("<IIIIiBBHH")
+_INT16 = np.dtype("<i2")
 
 
 def crc16(data: bytes) -> int:
@@ -185,14 +186,13 @@ def _samples(payload: bytes, arrival_s: float, sequence: int, time_us: int) -> F
         return None
     flags, count = payload[0], payload[1]
     width = 3 if flags & WIDE else 2
-    raw = np.frombuffer(payload, np.uint8, offset=2)
-    if count == 0 or len(raw) != count * width:
+    if count == 0 or len(payload) != 2 + count * width:
         return None
     if width == 2:
-        counts = raw.view("<i2").astype(np.int32)
+        counts = np.frombuffer(payload, _INT16, offset=2).astype(np.int32)
     else:
         wide = np.zeros((count, 4), np.uint8)
-        wide[:, 1:] = raw.reshape(count, 3)
+        wide[:, 1:] = np.frombuffer(payload, np.uint8, offset=2).reshape(count, 3)
         counts = wide.view("<i4")[:, 0].astype(np.int32) >> 8
     return Frame(
         arrival_s,

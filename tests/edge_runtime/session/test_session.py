@@ -294,6 +294,34 @@ def test_an_error_of_ours_in_a_thread_is_no_silent_end(tmp_path: Path) -> None:
         Session([lead], [Keeping()]).run(until(lambda: False))
 
 
+class Fragile(Stream):
+    """Fails once, after so many seconds of signal."""
+
+    def __init__(self, source: str, after_s: float) -> None:
+        super().__init__(Receiver(NATIVE), Monitor(model_that_states_all(), FakeBackend(), source))
+        self._left_s = after_s
+
+    def handle(self, kind: str, arrival_s: float, data: bytes = b"") -> Iterator[Report]:
+        if self.monitor.end_s > self._left_s:
+            raise ZeroDivisionError("ours")
+        yield from super().handle(kind, arrival_s, data)
+
+
+def test_a_fault_of_ours_that_one_device_finds_is_no_other_leads(tmp_path: Path) -> None:
+    keeping, told, seen = Keeping(), list[str](), list[Samples]()
+    fragile = Lead(Link(str(tmp_path / "one"), NATIVE), Fragile("one", 5.0), lambda: Fragile("one", 1e9))
+    fragile.stream.watchers.append(seen.append)
+    with playing(tmp_path / "one", 30.0) as first, playing(tmp_path / "two", 25.0) as second:
+        Session([fragile, lead_at(tmp_path / "two")], [keeping], told.append).run(
+            until(lambda: not first() and not second())
+        )
+    assert told.count("one: a fault of ours (ZeroDivisionError: ours); this lead begins anew") == 1
+    assert [r.state for r in keeping.of("one") if r.state in ("ok", "gap")][-5:] == ["ok"] * 5, "it goes on"
+    assert seen[-1].index > 15 * 250, "whoever watched it still does"
+    states = [r.state for r in keeping.of("two") if r.state not in ("disconnected", "silent")]
+    assert states == ["warming_up"] * 9 + ["ok"] * 16
+
+
 def test_each_lead_of_a_ward_can_be_replayed(tmp_path: Path) -> None:
     names, keeping = ("one", "two"), Keeping()
     leads = [lead_at(tmp_path / name) for name in names]
