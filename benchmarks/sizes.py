@@ -66,9 +66,14 @@ def measure(run: Run, results: Path, root: Path) -> dict[str, Any]:
     plan, path = load_plan(PLAN), results / "sizes.json"
     kept = json.loads(path.read_text())["nets"] if path.exists() else {}
     made = trained(plan, run.folder.parent / plan.name)
-    new = {name: net for name, net in made.items() if kept.get(name, {}).get("weights") != digest(net, plan)}
+
+    def done(name: str) -> bool:
+        row = kept.get(name, {})
+        return row.get("weights") == digest(made[name], plan) and "instructions" in row
+
+    new = {name: net for name, net in made.items() if not done(name)}
     if not kept and not new:
-        raise UsageError(f"nothing trained: python -m train compare --config {PLAN.relative_to(Path.cwd())}")
+        raise UsageError(f"nothing trained: python -m train compare --config train/configs/{PLAN.name}")
     out: dict[str, Any] = {
         "what": f"nets of {PLAN.name} on fold {plan.fold}, whose patients none has seen; LUDB's 12 leads, QTDB's 2",
         "share_of_the_default_budget": dict(plan.share),
