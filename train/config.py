@@ -83,11 +83,11 @@ def load_config(path: Path) -> Config:
 
 
 def config_from(values: dict[str, Any], name: str) -> Config:
-    config: Config = _build(Config, values, name, "")
+    config: Config = build(Config, values, name, "")
     return config
 
 
-def _build(kind: type, values: dict[str, Any], name: str, prefix: str) -> Any:
+def build(kind: type, values: dict[str, Any], name: str, prefix: str) -> Any:
     hints, known = get_type_hints(kind), {f.name: f for f in fields(kind)}
     for key in values:
         if key not in known:
@@ -100,7 +100,7 @@ def _build(kind: type, values: dict[str, Any], name: str, prefix: str) -> Any:
         if is_dataclass(hints[key]):
             if not isinstance(value, dict):
                 raise UsageError(f"{name}: '{prefix}{key}' must be a table")
-            built[key] = _build(hints[key], value, name, f"{prefix}{key}.")
+            built[key] = build(hints[key], value, name, f"{prefix}{key}.")
         elif isinstance(value, list):
             built[key] = tuple(value)
         elif hints[key] in (int, str) and (not isinstance(value, hints[key]) or isinstance(value, bool)):
