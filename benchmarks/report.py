@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.arm_tables import arm_markdown
-from benchmarks.markdown import table
 from benchmarks.microcontroller import markdown as microcontroller_markdown
 from benchmarks.microcontroller import xnnpack_markdown
 from benchmarks.wire.tables import markdown as wire_markdown
 from edge_runtime.bundle import DEFAULT, load_bundle
+from train.markdown import table
 
 _UNITS = {"hr_bpm": ("HR", "bpm", 2), "pr_ms": ("PR", "ms", 1), "qrs_ms": ("QRS", "ms", 1), "qt_ms": ("QT", "ms", 1)}
 _TITLES = {

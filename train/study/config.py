@@ -140,20 +140,17 @@ def study_from(values: dict[str, Any], name: str) -> StudyConfig:
 
 
 def smoked(config: StudyConfig) -> StudyConfig:
-    """The same study at a size at which a test can run it: of each grid the first cells, each hardly trained."""
-
-    def first(grid: Grid) -> Grid:
-        few = {f.name: getattr(grid, f.name)[:2] for f in fields(Grid) if f.name in ("sources", "folds")}
-        few |= {f.name: getattr(grid, f.name)[:1] for f in fields(Grid) if f.name in ("labels", "nets")}
-        return replace(grid, **few)
-
-    pretraining = replace(
-        config.pretraining, simulator_windows=48, deepfake_windows=16, steps=4, real_steps=2, batch=16
-    )
+    """The same study at a size at which a test can run it: two folds of the first grid of each kind, each cell hardly
+    trained."""
+    kinds: dict[tuple[object, ...], Grid] = {}
+    for grid in config.grids:
+        few = replace(grid, folds=grid.folds[:2], labels=grid.labels[:1], nets=grid.nets[:1])
+        kinds.setdefault((grid.task, grid.pretraining, grid.freezing, grid.nets), few)
+    pretraining = replace(config.pretraining, simulator_windows=48, deepfake_windows=4, steps=4, real_steps=2, batch=16)
     return replace(
         config,
         name=f"{config.name}-smoke",
-        grids=tuple(first(grid) for grid in config.grids),
+        grids=tuple(kinds.values()),
         pretraining=pretraining,
         tuning=replace(config.tuning, steps_per_root=0.2, checks=2, batch=16),
         trunk=replace(config.trunk, channels=(16, 16, 16, 16), blocks=(0, 0, 0, 1)),

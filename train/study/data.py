@@ -89,10 +89,11 @@ def alone(path: Path) -> Iterator[None]:
 
 
 class Data:
-    """The data of one study; `cache` is what can be made again."""
+    """The data of one study; `cache` is what can be made again. labels_only: records without windows."""
 
-    def __init__(self, config: StudyConfig, cache: Path) -> None:
-        self.config, self.cache, self.few = config, cache, config.records_per_set
+    def __init__(self, config: StudyConfig, cache: Path, labels_only: bool = False) -> None:
+        self.config, self.cache, self.few, self.labels_only = config, cache, config.records_per_set, labels_only
+        self._hearts: tuple[int, Windows] | None = None
 
     def _kept(self, name: str, make: Callable[[], Windows]) -> Windows:
         path = self.cache / f"{name}-{self.few}-{fingerprint()}.npz"
@@ -108,8 +109,10 @@ class Data:
         return folder
 
     def simulator(self, seed: int) -> Windows:
-        """In this process, as every worker has one core."""
-        return _chunk((_SEED + seed, 0, self.config.pretraining.simulator_windows))
+        """Made in this process, as every worker has one core; a seed's sources follow each other, so the last is held."""
+        if self._hearts is None or self._hearts[0] != seed:
+            self._hearts = seed, _chunk((_SEED + seed, 0, self.config.pretraining.simulator_windows))
+        return self._hearts[1]
 
     def deepfake(self, seed: int) -> Windows:
         """Labelled by a net that has seen simulated hearts, LUDB and QTDB, and no other patient."""
@@ -153,25 +156,23 @@ class Data:
                 out.add(whole.lead("I").millivolts, whole.sampling_rate_hz, record.fold, i, Labels())
             return out.windows()
 
-        windows = self._kept("study-ptbxl", make)
+        names, patients = np.array([r.name for r in records]), np.array([r.patient for r in records])
+        truth = np.array([r.findings for r in records], np.int8)
+        if self.labels_only:
+            return _without_windows(names, patients, truth)
         own = np.arange(len(records), dtype=np.int32)
-        return Part(
-            windows.signal_uv,
-            own,
-            np.array([r.name for r in records]),
-            np.array([r.patient for r in records]),
-            np.array([r.findings for r in records], np.int8),
-            own,
-        )
+        return Part(self._kept("study-ptbxl", make).signal_uv, own, names, patients, truth, own)
 
     @cached_property
     def cinc2017(self) -> Part:
         """truth (r,), in the order of RHYTHMS. No patients are published: a record stands for one."""
         folder = self._folder("cinc2017")
-        windows = self._kept("cinc2017", lambda: cinc2017_windows(folder, 10 * self.few))
         labels = dict(list(cinc2017.records(folder).items())[: 10 * self.few or None])
         names = np.array(list(labels))
         truth = np.array(list(labels.values()), np.int8)
+        if self.labels_only:
+            return _without_windows(names, names, truth)
+        windows = self._kept("cinc2017", lambda: cinc2017_windows(folder, 10 * self.few))
         return Part(windows.signal_uv, windows.group, names, names, truth, windows.group)
 
     @cached_property
@@ -184,6 +185,10 @@ class Data:
         folder = self._folder("mitdb")
         tested = [n for n in mitdb.DS2 if n not in mitdb.SHARED_WITH_DS1]
         names = [*mitdb.DS1[: self.few or None], *tested[: self.few or None]]
+        every = np.array(names)
+        of_ds2 = np.isin(every, mitdb.DS2).astype(np.int8)
+        if self.labels_only:
+            return _without_windows(every, every, of_ds2)
         path = self.cache / f"study-mitdb-{self.few}-{fingerprint()}.npz"
         with alone(path):
             if not path.exists():
@@ -195,11 +200,15 @@ class Data:
                 part.replace(path)
             with np.load(path, allow_pickle=False) as file:
                 held = {k: file[k] for k in file.files}
-        every = np.array(names)
-        of_ds2 = np.isin(every, mitdb.DS2).astype(np.int8)
         unit = np.arange(len(held["record"]), dtype=np.int32)
         beats = Beats(held["at"], held["label"])
         return Part(held["signal_uv"], held["record"], every, every, of_ds2, unit, beats)
+
+
+def _without_windows(names: NDArray[np.str_], patients: NDArray[np.str_], truth: NDArray[np.int8]) -> Part:
+    none = np.empty(0, np.int32)
+    beats = Beats(np.empty((0, MOST_BEATS, 5), np.float32), np.empty((0, MOST_BEATS), np.int8))
+    return Part(np.empty((0, SAMPLES), np.int16), none, names, patients, truth, none, beats)
 
 
 def _mitdb_windows(record: mitdb.MitdbRecord, most: int | None) -> dict[str, NDArray[Any]]:

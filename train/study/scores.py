@@ -30,7 +30,9 @@ def macro_auc(truth: NDArray[np.bool_], score: Array, weights: Array) -> Array:
     seen = [k for k in range(truth.shape[1]) if 0 < truth[:, k].sum() < len(truth)]
     if not seen:
         return np.full(len(weights), np.nan)
-    return np.asarray(np.nanmean([weighted_auc(truth[:, k], score[:, k], weights) for k in seen], 0))
+    areas = np.array([weighted_auc(truth[:, k], score[:, k], weights) for k in seen])
+    there = ~np.isnan(areas)
+    return np.where(there.any(0), np.nansum(areas, 0) / np.maximum(there.sum(0), 1), np.nan)
 
 
 def confusions(truth: NDArray[np.int64], said: NDArray[np.int64], classes: int, weights: Array) -> Array:
