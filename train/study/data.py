@@ -109,7 +109,7 @@ class Data:
         return folder
 
     def simulator(self, seed: int) -> Windows:
-        """Made in this process, as every worker has one core; a seed's sources follow each other, so the last is held."""
+        """Made in this process, as a worker has one core. A seed's sources follow each other: its hearts are held."""
         if self._hearts is None or self._hearts[0] != seed:
             self._hearts = seed, _chunk((_SEED + seed, 0, self.config.pretraining.simulator_windows))
         return self._hearts[1]
