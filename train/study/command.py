@@ -7,20 +7,19 @@ from collections import Counter
 from pathlib import Path
 
 import torch
+from torch import nn
 
+from train.loop import to_input
 from train.study.cells import PRETRAIN, table
 from train.study.config import StudyConfig, load_study, smoked
+from train.study.fitting import autocast
 from train.study.nets import Trunk, Whole
+from train.study.report import write_report
 from train.study.runner import Cluster, Cost, Here, Processes, Rows, Workers, run_study
 
 
 def seconds_per_step(config: StudyConfig) -> float:
     """Of a core, for one training step of the trunk here, without its windows."""
-    from torch import nn
-
-    from train.loop import to_input
-    from train.study.fitting import autocast
-
     torch.set_num_threads(1)
     module: nn.Module = Whole(Trunk(config.trunk), 5, 0.0).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     x = to_input(torch.randn(config.tuning.batch, 2500))
@@ -62,7 +61,7 @@ def study(
     config = load_study(path)
     if smoke:
         config = smoked(config)
-    folder = runs / config.name
+    folder = (runs / config.name).resolve()
     if not report:
         cost = Cost(config, seconds_per_step(config))
         print_plan(config, Rows(folder, config), cost, workers)
@@ -70,6 +69,4 @@ def study(
             return
         where: Workers = Cluster(ray) if ray else Here() if workers == 1 else Processes(workers)
         run_study(config, folder, where, device, cost)
-    from train.study.report import write_report
-
     write_report(config, folder, Path("docs") if not smoke else folder)

@@ -21,6 +21,7 @@ from train.augment import noise_bank
 from train.datasets import cinc2017, mitdb, ptbxl, qtdb
 from train.generate import _chunk
 from train.generators.deepfake import deepfake_windows
+from train.nets import Net
 from train.rr import rr_features
 from train.run import Run, fingerprint
 from train.study.config import StudyConfig
@@ -79,6 +80,12 @@ class Part:
         return replace(self, truth=truth)
 
 
+def labeller() -> Net:
+    """A net that has seen simulated hearts, LUDB and QTDB, and no other patient: it draws what deepfake-ecg's windows
+    are labelled by."""
+    return Run.open(_LABELLER).load("regress", "all")
+
+
 @contextmanager
 def alone(path: Path) -> Iterator[None]:
     """One process of this machine at a time."""
@@ -114,17 +121,15 @@ class Data:
             self._hearts = seed, _chunk((_SEED + seed, 0, self.config.pretraining.simulator_windows))
         return self._hearts[1]
 
-    def deepfake(self, seed: int) -> Windows:
-        """Labelled by a net that has seen simulated hearts, LUDB and QTDB, and no other patient."""
-        net = Run.open(_LABELLER).load("regress", "all")
+    def deepfake(self, seed: int, labeller: Net) -> Windows:
         count = self.config.pretraining.deepfake_windows
-        return deepfake_windows(_SEED + seed, count, self.cache / "deepfake.npz", net)
+        return deepfake_windows(_SEED + seed, count, self.cache / "deepfake.npz", labeller)
 
     @cached_property
     def annotated(self) -> dict[str, Windows]:
         """LUDB and QTDB, without the subjects that MIT-BIH's beats are tested on."""
         ludb = self._kept("ludb", lambda: ludb_windows(self._folder("ludb"), self.few))
-        qt = self._kept("qtdb", lambda: qtdb_windows(self._folder("qtdb"), self.few))
+        qt = self._kept("qtdb", lambda: qtdb_windows(self._folder("qtdb"), 2 * self.few))
         names = qtdb.records(self._folder("qtdb"))
         shared = [i for i, name in enumerate(names) if name in qtdb.MITDB_SUBJECTS]
         return {"ludb": ludb, "qtdb": qt.select(~np.isin(qt.group // 2, shared))}

@@ -23,6 +23,7 @@ from train import folds
 from train.augment import Batch, augment
 from train.config import Mix, Stage
 from train.loop import batches, device_of, move_mean, schedule, to_input
+from train.nets import Net
 from train.study.cells import THEN_REAL, Cell
 from train.study.config import StudyConfig
 from train.study.data import Data
@@ -122,16 +123,19 @@ def held_out(cell: Cell) -> int:
     return cell.seed % folds.FOLDS
 
 
-def _sources(cell: Cell, data: Data) -> dict[str, Windows]:
-    if cell.pretraining == "deepfake":
-        return {"deepfake": data.deepfake(cell.seed)}
+def _sources(cell: Cell, data: Data, labeller: Net | None) -> dict[str, Windows]:
+    if labeller is not None:
+        return {"deepfake": data.deepfake(cell.seed, labeller)}
     if cell.pretraining == "simulator":
         return {"synthetic": data.simulator(cell.seed)}
     return {name: w.select(w.fold != held_out(cell)) for name, w in data.annotated.items()}
 
 
-def pretrained(cell: Cell, weights: Weights | None, data: Data, device: str) -> tuple[dict[str, Any], Weights]:
-    """The row of a pretraining cell, and what it leaves; goes on from `weights` where there are some."""
+def pretrained(
+    cell: Cell, weights: Weights | None, data: Data, device: str, labeller: Net | None = None
+) -> tuple[dict[str, Any], Weights]:
+    """The row of a pretraining cell, and what it leaves; goes on from `weights` where there are some. labeller: where
+    its windows are deepfake-ecg's, what labels them."""
     config, source = data.config, SOURCES[cell.source]
     started = time.monotonic(), time.process_time()
     stage, _ = _stage(cell, config)
@@ -143,7 +147,7 @@ def pretrained(cell: Cell, weights: Weights | None, data: Data, device: str) -> 
     module.to(where)
     mean = copy.deepcopy(module).eval()
     optimizer = torch.optim.AdamW(module.parameters(), lr=stage.learning_rate, weight_decay=stage.weight_decay)
-    noise, sources = torch.from_numpy(data.noise), _sources(cell, data)
+    noise, sources = torch.from_numpy(data.noise), _sources(cell, data, labeller)
     rng, torch_rng = np.random.default_rng([cell.seed, 4]), torch.Generator().manual_seed(cell.seed)
     steps = sum(vars(stage.mix).values()) // stage.batch
     module.train()

@@ -20,11 +20,16 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 
+from train.nets import Net
 from train.run import commit
 from train.study.cells import PRETRAIN, Cell, table
 from train.study.config import StudyConfig
+from train.study.data import data_of, labeller
+from train.study.fitting import fitted, steps_of
 from train.study.nets import Weights
+from train.study.pretraining import pretrained, trunk_of
 
 
 @dataclass(frozen=True)
@@ -37,21 +42,16 @@ class Job:
     device: str
     commit: str
     weights: Weights | None
+    labeller: Net | None = None
 
 
 def run_cell(job: Job) -> tuple[dict[str, Any], Weights | None]:
     """The row of a cell and, of a pretraining cell, its weights."""
-    import torch
-
-    from train.study.data import data_of
-    from train.study.fitting import fitted
-    from train.study.pretraining import pretrained, trunk_of
-
     torch.set_num_threads(1)
     data = data_of(job.config, job.cache)
     made = {"key": job.cell.key, "cell": job.cell.to_dict(), "config": job.config.digest, "commit": job.commit}
     if job.cell.task == PRETRAIN:
-        row, weights = pretrained(job.cell, job.weights, data, job.device)
+        row, weights = pretrained(job.cell, job.weights, data, job.device, job.labeller)
         return {**made, **row}, weights
     start = None if job.weights is None else trunk_of(job.weights)
     return {**made, **fitted(job.cell, start, data, job.device)}, None
@@ -220,7 +220,8 @@ def run_study(config: StudyConfig, folder: Path, workers: Workers, device: str, 
         while len(running) < workers.room and (cell := ready(todo, rows, kept, running)) is not None:
             before = cell.needs
             weights = None if before is None else kept.load(before)
-            workers.start(Job(cell, config, cache, device, made_at, weights))
+            net = labeller() if cell.task == PRETRAIN and cell.pretraining == "deepfake" else None
+            workers.start(Job(cell, config, cache, device, made_at, weights, net))
             running.add(cell)
         if not running:
             return
@@ -263,8 +264,6 @@ class Cost:
         return float(np.mean(same)) if same else self._guess(cell)
 
     def _guess(self, cell: Cell) -> float:
-        from train.study.fitting import steps_of
-
         p, t = self.config.pretraining, self.config.tuning
         if cell.task == PRETRAIN:
             steps = p.real_steps if cell.pretraining == "simulator_then_real" else p.steps
