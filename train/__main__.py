@@ -40,6 +40,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--report", action="store_true", help="study: only write the report of the rows that are there")
     chosen = parser.parse_args(arguments)
     if chosen.verb == "study":
+        if chosen.workers < 1:
+            parser.error("--workers: at least 1")
         from train.study.command import study
 
         own = (chosen.device, chosen.workers, chosen.ray, chosen.smoke, chosen.plan, chosen.report)

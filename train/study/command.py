@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -40,16 +41,16 @@ def print_plan(config: StudyConfig, rows: Rows, cost: Cost, room: int) -> None:
     kinds: Counter[str] = Counter()
     finished: Counter[str] = Counter()
     hours: dict[str, float] = {}
-    for cell in cells:
+    for cell, seconds in zip(cells, cost.of(cells, rows), strict=True):
         kind = f"{cell.task}, {cell.net}, {cell.pretraining if cell.task == PRETRAIN else cell.freezing}"
         kinds[kind] += 1
         finished[kind] += cell.key in rows.by_key
-        hours[kind] = hours.get(kind, 0.0) + cost.of(cell, rows) / 3600
+        hours[kind] = hours.get(kind, 0.0) + seconds / 3600
     width = max(map(len, kinds))
     print(f"{'':{width}}  cells  done  core-hours in all")
     for kind, count in kinds.items():
         print(f"{kind:{width}}  {count:5d}  {finished[kind]:4d}  {hours[kind]:5.2f}")
-    left = sum(cost.of(c, rows) for c in cells if c.key not in rows.by_key) / 3600
+    left = sum(cost.of([c for c in cells if c.key not in rows.by_key], rows)) / 3600
     print(f"{'in all':{width}}  {len(cells):5d}  {len(done):4d}  {sum(hours.values()):5.2f}")
     print(f"left: {left:.1f} core-hours, {left / room:.1f} h with {room} at a time; config {config.digest}")
 
@@ -68,5 +69,9 @@ def study(
         if plan:
             return
         where: Workers = Cluster(ray) if ray else Here() if workers == 1 else Processes(workers)
-        run_study(config, folder, where, device, cost)
+        try:
+            run_study(config, folder, where, device, cost)
+        except KeyboardInterrupt:
+            print(f"stopped; what is done is in {folder}, and the same command goes on with the rest", file=sys.stderr)
+            raise SystemExit(130) from None
     write_report(config, folder, Path("docs") if not smoke else folder)

@@ -13,10 +13,11 @@ from train.markdown import table as markdown
 from train.study.baselines import baselines
 from train.study.cells import PRETRAIN, SCRATCH, THEN_REAL, Cell, table
 from train.study.config import ALL_LABELS, Comparison, StudyConfig
+from train.study.data import PTBXL_FOLDS
 from train.study.pictures import differences, label_curves
 from train.study.report_text import ARMS, arm_name, labels_name, write_csv
 from train.study.results import Result, Results
-from train.study.tasks import PTBXL_FOLDS, TASKS
+from train.study.tasks import TASKS
 
 _HYPOTHESES = {
     ("all", "scratch"): ("H1, regression helps", "Pretraining on the four intervals, against none"),
@@ -36,11 +37,10 @@ def write_report(config: StudyConfig, folder: Path, docs: Path) -> None:
     """Write `transfer.md`, its figures and its tables under `docs`."""
     results = Results(config, folder)
     docs.mkdir(parents=True, exist_ok=True)
-    known = [r for family in results.families.values() for r in family if r.difference is not None]
+    known, curves = _known(results), _curves(results)
     parts = [part for section in _SECTIONS for part in section(results)]
-    curves = _curves(results)
-    if any(len(v) > 1 for counts in curves.values() for v in counts.values()):
-        label_curves({s: {n: v for n, v in c.items() if len(v) > 1} for s, c in curves.items()}, docs / CURVES)
+    if curves:
+        label_curves(curves, docs / CURVES)
     if known:
         differences(known, config.statistics.bound, docs / DIFFERENCES)
     _tables(results, docs)
@@ -57,10 +57,9 @@ def _head(r: Results) -> Iterator[str]:
     commits = sorted({row["commit"] for row in r.rows.values()})
     yield "<!-- written by python -m train study -->\n# Does learning intervals help to classify?"
     yield (
-        f"What was asked, of whom, and how it is judged was decided before the first cell was run: "
-        f"[{Path(r.config.plan).name}]"
-        f"({Path(r.config.plan).name}). {len(r.cells)} of {len(every)} cells have been run (budget {r.config.digest}, "
-        f"commit {', '.join(commits) or 'none'})."
+        "What was asked, of whom, and how it is judged was decided before the first cell was run: "
+        f"[{Path(r.config.plan).name}]({Path(r.config.plan).name}). {len(r.cells)} of {len(every)} cells have been "
+        f"run (budget {r.config.digest}, commit {', '.join(commits) or 'none'})."
         + ("" if len(r.cells) == len(every) else " What follows is what these show; the rest is listed as left out.")
     )
 
@@ -97,8 +96,7 @@ def _arms(r: Results) -> Iterator[str]:
     yield "## PTB-XL's superclasses from lead I, by source and label count"
     yield (
         "Macro area under the ROC on records of patients that no stage had seen; mean and SD over folds, each with "
-        "its own "
-        "seed (n). Simulator then real, the whole net fine-tuned."
+        "its own seed (n). Simulator then real, the whole net fine-tuned."
     )
     counts = sorted({c.labels for c in r.cells if c.task == "superclasses"}, key=lambda n: n or 1 << 30)
     rows = []
@@ -110,7 +108,8 @@ def _arms(r: Results) -> Iterator[str]:
             row.append(_spread(values))
         rows.append(row)
     yield markdown(["pretrained on", *map(labels_name, counts)], rows)
-    yield f"![label curves]({CURVES})"
+    if _curves(r):
+        yield f"![label curves]({CURVES})"
 
 
 def _cell(task: str, source: str, labels: int = ALL_LABELS, net: str = "trunk") -> Cell:
@@ -125,16 +124,19 @@ def _spread(values: list[float]) -> str:
 
 
 def _comparisons(r: Results) -> Iterator[str]:
+    if not _known(r):
+        return
     yield "## What was compared"
     how = r.config.statistics
     yield (
-        f"Differences of arms that were trained and tested on the same records. p and equivalence (within "
-        f"±{how.bound:g}) are "
-        f"corrected within each family (Holm); *detectable* is what would have been called different in "
-        f"{how.power:.0%} of "
-        "repetitions at the family's strictest level."
+        "Differences of arms that were trained and tested on the same records. p and equivalence (within "
+        f"±{how.bound:g}) are corrected within each family (Holm); *detectable* is what would have been called "
+        f"different in {how.power:.0%} of repetitions at the family's strictest level."
     )
-    for family, results in r.families.items():
+    for family, every in r.families.items():
+        results = [x for x in every if x.difference is not None]
+        if not results:
+            continue
         yield f"### {family[0].upper()}{family[1:]}"
         rows = [[arm_name(x.comparison), x.comparison.task, labels_name(x.labels), *_figures(x)] for x in results]
         head = ["difference", "task", "labels", "n", "mean", "95 %, seeds and folds", "95 %, patients", "detectable"]
@@ -144,8 +146,7 @@ def _comparisons(r: Results) -> Iterator[str]:
 
 def _figures(x: Result) -> list[str]:
     d = x.difference
-    if d is None:
-        return [str(x.seeds), "", "", "", "", "", "", "left out"]
+    assert d is not None
     return [
         str(d.seeds),
         f"{d.mean:+.4f}",
@@ -161,10 +162,10 @@ def _figures(x: Result) -> list[str]:
 def _one_label(r: Results) -> Iterator[str]:
     yield "## The seed project's task, beside its table"
     yield (
-        "One label a record. The seed's figures are for eight leads, records without a measurable PR (most of them in "
-        "fibrillation) left out, a split by record and one seed, and its test set alone is uncertain by 2.1 points "
-        "of accuracy; "
-        "ours are for lead I, by patient, and none is left out. Absolute values cannot be compared; differences can."
+        "One label a record. The seed's figures are for eight leads, records without a measurable PR (most of them "
+        "in fibrillation) left out, a split by record and one seed, and its test set alone is uncertain by 2.1 "
+        "points of accuracy; ours are for lead I, by patient, and none is left out. Absolute values cannot be "
+        "compared; differences can."
     )
     ours = []
     for source in (SCRATCH, "all"):
@@ -182,7 +183,8 @@ def _one_label(r: Results) -> Iterator[str]:
 
 
 def _others(r: Results) -> Iterator[str]:
-    yield "## Rhythm and beats"
+    if any(c.task in ("rhythm", "beats") for c in r.cells):
+        yield "## Rhythm and beats"
     for task in ("rhythm", "beats"):
         names: list[str] = []
         rows = []
@@ -200,10 +202,8 @@ def _learnt(r: Results) -> Iterator[str]:
     yield "## What pretraining had learnt"
     yield (
         "MAE on windows of annotated patients that the seed's pretraining had left out (bpm, ms), mean over seeds, "
-        "and beside it "
-        "the constant's. A source that had learnt nothing could not be expected to transfer. The labels of "
-        "deepfake-ecg's windows "
-        "come from a net that knew these patients."
+        "and beside it the constant's. A source that had learnt nothing could not be expected to transfer. The "
+        "labels of deepfake-ecg's windows come from a net that knew these patients."
     )
     rows = []
     for arm in dict.fromkeys((c.source, c.pretraining, c.net) for c in r.cells if c.task == PRETRAIN):
@@ -253,10 +253,14 @@ def _left_out(r: Results) -> Iterator[str]:
     yield "## What was left out"
     every = [x for family in r.families.values() for x in family]
     missing = len(table(r.config)) - len(r.cells)
-    few = [_called(x) for x in every if x.difference is None]
+    few: dict[str, list[str]] = {}
+    for x in every:
+        if x.difference is None:
+            few.setdefault(f"{arm_name(x.comparison)} ({x.comparison.task})", []).append(labels_name(x.labels))
     if few:
         least = r.config.statistics.fewest_seeds
-        yield f"No conclusion is stated of what has fewer than {least} seeds: {'; '.join(few)}."
+        told = "\n".join(f"- {name}: {', '.join(labels)}" for name, labels in few.items())
+        yield f"No conclusion is stated of what has fewer than {least} seeds:\n{told}"
     if missing:
         yield f"{missing} cells have not been run; the same command goes on with them."
     if any(x.difference and x.seeds < PTBXL_FOLDS and x.comparison.task == "superclasses" for x in every):
@@ -265,22 +269,15 @@ def _left_out(r: Results) -> Iterator[str]:
         yield "Nothing that was planned."
 
 
-def _called(x: Result) -> str:
-    return f"{arm_name(x.comparison)} ({x.comparison.task}, {labels_name(x.labels)})"
-
-
 def _again(r: Results) -> Iterator[str]:
     yield "## To run it again"
     yield (
         "`python -m train study --config train/configs/study.toml` goes on behind the last row of `runs/study`, and "
-        "writes this page "
-        "when no cell is left (`--report` writes it from the rows that are there, `--plan` says what is left). "
-        "`--workers N` runs "
-        "N cells at a time, a core each; `--ray ADDRESS` fills a cluster whose nodes have the data sets (`--ray "
-        "local` starts one "
-        "here). Put the whole of PTB-XL under `$LEADWIRE_DATA/ptbxl` and give `--runs` another folder, and the same "
-        "study is one of "
-        "21,799 records. Tables: [scores](transfer-scores.csv), [comparisons](transfer-comparisons.csv), "
+        "writes this page when no cell is left (`--report` writes it from the rows that are there, `--plan` says "
+        "what is left). `--workers N` runs N cells at a time, a core each; `--ray ADDRESS` fills a cluster whose "
+        "nodes have the data sets (`--ray local` starts one here). Put the whole of PTB-XL under "
+        "`$LEADWIRE_DATA/ptbxl` and give `--runs` another folder, and the same study is one of all of its "
+        "folds 1 to 9. Tables: [scores](transfer-scores.csv), [comparisons](transfer-comparisons.csv), "
         "[pretraining](transfer-pretraining.csv)."
     )
 
@@ -288,13 +285,17 @@ def _again(r: Results) -> Iterator[str]:
 _SECTIONS = (_head, _answers, _arms, _comparisons, _one_label, _others, baselines, _learnt, _cost, _left_out, _again)
 
 
+def _known(r: Results) -> list[Result]:
+    return [x for family in r.families.values() for x in family if x.difference is not None]
+
+
 def _curves(r: Results) -> dict[str, dict[int, np.ndarray]]:
-    """Source -> training records (the mean over folds, for all labels) -> macro AUC by fold."""
+    """Source -> training records (the mean over folds, for all labels) -> macro AUC by fold, of two folds or more."""
     found: dict[str, dict[int, np.ndarray]] = {}
     for source in ARMS:
         for labels in sorted({c.labels for c in r.cells if c.task == "superclasses"}):
             cells = r.folds_of(_cell("superclasses", source, labels))
-            if cells:
+            if len(cells) > 1:
                 records = round(np.mean([r.rows[c.key]["records"]["train"] for c in cells]))
                 found.setdefault(source, {})[records] = np.array([r.score(c, "macro_auc") for c in cells])
     return found

@@ -12,7 +12,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -22,6 +22,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from edge_runtime.errors import UsageError
 from train.nets import Net
 from train.run import commit
 from train.study.cells import PRETRAIN, Cell, table
@@ -163,11 +164,16 @@ class Processes:
 
 
 class Cluster:
-    """A Ray cluster: a core a cell. Every node has the data sets under LEADWIRE_DATA or its cache."""
+    """A Ray cluster: a core a cell. Every node has the data sets under LEADWIRE_DATA or its cache.
+
+    Raises UsageError where Ray is not installed or no cluster answers.
+    """
 
     def __init__(self, address: str) -> None:
-        import ray
-
+        try:
+            import ray
+        except ImportError as error:
+            raise UsageError(f"--ray: {error}; pip install 'leadwire[cluster]'") from error
         import edge_runtime
         import firmware_bridge
         import train
@@ -175,7 +181,11 @@ class Cluster:
         packages = [str(Path(str(p.__file__)).parent) for p in (edge_runtime, firmware_bridge, train)]
         carried = {k: v for k, v in os.environ.items() if k.startswith(("MALLOC_", "LEADWIRE_"))}
         environment = {"py_modules": packages, "env_vars": {**carried, "OMP_NUM_THREADS": "1"}}
-        ray.init(None if address == "local" else address, runtime_env=environment, log_to_driver=False)
+        try:
+            ray.init(None if address == "local" else address, runtime_env=environment, log_to_driver=False)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            told = str(error).splitlines()[0]
+            raise UsageError(f"--ray {address}: {told}; start one with `ray start --head`, or give `local`") from error
         self._ray = ray
         self._run = ray.remote(num_cpus=1, max_retries=2)(run_cell)
         self.room = max(1, int(ray.cluster_resources().get("CPU", 1)))
@@ -233,7 +243,7 @@ def run_study(config: StudyConfig, folder: Path, workers: Workers, device: str, 
             left = [c for c in cells if c.key not in rows.by_key]
             spent.append((row["seconds"], row["cpu_seconds"]))
             busy = sum(s for s, _ in spent) / max(sum(c for _, c in spent), 1e-9)  # what else this machine does
-            hours = busy * sum(cost.of(c, rows) for c in left) / workers.room / 3600
+            hours = busy * sum(cost.of(left, rows)) / workers.room / 3600
             print(
                 f"{len(cells) - len(left)}/{len(cells)} {cell.key} {_told(row)} {row['seconds']:.0f} s; "
                 f"some {hours:.1f} h left ({(time.monotonic() - started) / 3600:.1f} h here)",
@@ -259,9 +269,12 @@ class Cost:
             return cell.task, cell.pretraining, cell.net, "drawn" if cell.source in ("delineation", "masking") else ""
         return cell.task, str(cell.labels), cell.freezing, cell.net
 
-    def of(self, cell: Cell, rows: Rows) -> float:
-        same = [r["cpu_seconds"] for r in rows.by_key.values() if self.like(Cell(**r["cell"])) == self.like(cell)]
-        return float(np.mean(same)) if same else self._guess(cell)
+    def of(self, cells: Sequence[Cell], rows: Rows) -> list[float]:
+        """Of each cell."""
+        known: dict[tuple[str, ...], list[float]] = {}
+        for row in rows.by_key.values():
+            known.setdefault(self.like(Cell(**row["cell"])), []).append(row["cpu_seconds"])
+        return [float(np.mean(same)) if (same := known.get(self.like(c))) else self._guess(c) for c in cells]
 
     def _guess(self, cell: Cell) -> float:
         p, t = self.config.pretraining, self.config.tuning

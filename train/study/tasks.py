@@ -17,11 +17,10 @@ from train import folds
 from train.datasets.mitdb import AAMI
 from train.study.cells import Cell
 from train.study.config import ALL_LABELS, StudyConfig
-from train.study.data import Data, Part
+from train.study.data import PTBXL_FOLDS, Data, Part
 from train.study.nets import OfBeats, Whole
 from train.study.scores import Array, confusions, f1, macro_auc
 
-PTBXL_FOLDS = 9
 _LEVELS = 65535  # of a probability as it is kept
 _VALIDATING_DS1 = 5  # of its 22 records
 _OTHER = 1  # a draw that has nothing to do with the weights'
