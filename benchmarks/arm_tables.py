@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.markdown import table
+from train.markdown import table
 
 _PLACES = {
     "haswell": "x86-64 without VNNI (Haswell)",

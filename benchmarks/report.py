@@ -9,7 +9,6 @@ from typing import Any
 
 from benchmarks.arm_tables import arm_markdown
 from benchmarks.int8_tables import disagreement_markdown, proof_markdown, sensitivity_markdown, training_markdown
-from benchmarks.markdown import UNITS, table
 from benchmarks.microcontroller import markdown as microcontroller_markdown
 from benchmarks.microcontroller import xnnpack_markdown
 from benchmarks.peers.tables import markdown as peers_markdown
@@ -17,6 +16,7 @@ from benchmarks.runtime.tables import markdown as runtime_markdown
 from benchmarks.sizes_tables import codings_markdown, sizes_markdown
 from benchmarks.wire.tables import markdown as wire_markdown
 from edge_runtime.bundle import DEFAULT, load_bundle
+from train.markdown import UNITS, table
 
 _TITLES = {
     "fiducials": "Fiducials",

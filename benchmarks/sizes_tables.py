@@ -5,9 +5,9 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
-from benchmarks.markdown import UNITS, table
 from benchmarks.p_waves import BANDS_UV
 from benchmarks.sizes_picture import DEFAULT, error, family, instructions
+from train.markdown import UNITS, table
 
 _FORMS = ("float", "int8")
 CORES = ("cortex-a72", "cortex-a76")
