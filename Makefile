@@ -15,7 +15,7 @@ endif
 PIP = .venv/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 READY ?= .venv/.checkout
 
-.PHONY: demo test lint bundle accuracy clean
+.PHONY: demo test lint bundle accuracy peers clean
 
 demo: .venv/.demo
 	.venv/bin/leadwire demo
@@ -38,6 +38,14 @@ bundle: $(READY)
 
 accuracy: $(READY)
 	$(PYTHON) -m benchmarks accuracy
+
+# The programs that `python -m benchmarks peers` holds us against, in an environment of their own.
+peers: .peers/.made
+
+.peers/.made: constraints-peers.txt
+	python3.11 -m venv .peers 2>/dev/null || python3 -m venv .peers
+	.peers/bin/pip install --quiet --disable-pip-version-check --requirement constraints-peers.txt
+	touch $@
 
 .venv/.made:
 	python3.11 -m venv .venv 2>/dev/null || python3 -m venv .venv

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from benchmarks import classes, coverage, peer, worst
+from benchmarks import classes, coverage, neighbour, worst
 from benchmarks.cases import all_cases
 from benchmarks.statistics import error_table
 from edge_runtime.analysis import analyse_window
@@ -39,7 +39,7 @@ from train.datasets.truth import Case
 from train.evaluate import TorchBackend, signal_to_noise, window_of, within_ec13
 from train.run import Run, commit
 
-ARITHMETICS = ("float", "int8", peer.PEER)
+ARITHMETICS = ("float", "int8", neighbour.NEIGHBOUR)
 NOISE_DB = (18.0, 12.0, 6.0, 0.0, -6.0)
 SELECTION_FOLD = 0  # train/configs/compare.toml
 
@@ -221,7 +221,7 @@ def _by_measure(rows: list[Row], arithmetics: tuple[str, ...]) -> dict[str, Any]
     return out
 
 
-def peer_rows(rows: list[Row], values: peer.Values) -> list[Row]:
+def peer_rows(rows: list[Row], values: neighbour.Values) -> list[Row]:
     """The same cases and truths with the peer's values; it has no ranges."""
     out = []
     for r in rows:
@@ -229,7 +229,8 @@ def peer_rows(rows: list[Row], values: peer.Values) -> list[Row]:
         if r.arithmetic == "int8" and said is not None:
             value, why = said[r.measure], None if said[r.measure] is not None else "not given"
             share = float(value is not None)
-            out.append(replace(r, arithmetic=peer.PEER, value=value, low=None, high=None, why=why, share=share))
+            own = replace(r, arithmetic=neighbour.NEIGHBOUR, value=value, low=None, high=None)
+            out.append(replace(own, why=why, share=share))
     return out
 
 
@@ -324,7 +325,7 @@ def measure(run: Run, results: Path) -> dict[str, Any]:
         for part in tqdm(pool.map(judge_fold, jobs), total=len(jobs), desc="folds"):
             found.add(part)
     results.mkdir(parents=True, exist_ok=True)
-    rows = [*found.rows, *peer_rows(found.rows, peer.kept(results))]
+    rows = [*found.rows, *peer_rows(found.rows, neighbour.kept(results))]
     out: dict[str, Any] = {
         "what": "five folds by patient (cinc2017: by record); values of nets that never saw the patient",
         "run": run.config.name,

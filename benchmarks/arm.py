@@ -45,7 +45,7 @@ COLD_STARTS = 15
 # Of JSON's last digit: a value that lies on the edge between two may fall on either side.
 _STEPS = {"_s": 0.001, "probability": 0.001, "confidence": 0.001, "quality": 0.001}
 _STEP = 0.1
-_ON_CORE = Path(__file__).with_name("on_core.py")
+ON_CORE = Path(__file__).with_name("on_core.py")
 
 Heads = dict[str, NDArray[np.float32]]
 
@@ -97,7 +97,7 @@ def measure(run: Run, results: Path, root: Path, records: int) -> dict[str, Any]
             environment = userland.environment(site, "aarch64" if place.arm else "here")
             environment["LEADWIRE_DATA"] = str(cache_folder())
             python = place.command(plugin.arguments if place.arm else ())
-            call([*python, _ON_CORE, folder, backend], environment)
+            call([*python, ON_CORE, folder, backend], environment)
             with np.load(folder / "heads.npz", allow_pickle=False) as file:
                 heads[backend][place.name] = {name: file[name] for name in file.files}
             if place.arm:
@@ -153,19 +153,24 @@ def _write_windows(names: list[str], folder: Path, bundle: Bundle) -> None:
 
 
 def stages(loops: dict[str, Any], counted: list[Counter[str]]) -> dict[str, Counter[str]]:
-    """Instructions a window by stage and owner: the whole, its stages, and what is left of it for the last one.
+    """Instructions a window by stage and owner: the whole, its stages, and what is left of it for the last one."""
+    out = a_turn(loops, counted)
+    parts = (CONDITIONING, NET, QUALITY)
+    left = {owner: out[REPORT][owner] - sum(out[p][owner] for p in parts) for owner in OWNERS}
+    return {REPORT: out[REPORT], **{p: out[p] for p in parts}, POST: Counter(left)}
+
+
+def a_turn(loops: dict[str, Any], counted: list[Counter[str]]) -> dict[str, Counter[str]]:
+    """Instructions by loop and owner, without those of going round.
 
     loops: `{"loops": names, "turns": n}`; counted: between its marks, a loop and what stands between two by turns.
     """
     by = {name: counted[2 * i] for i, name in enumerate(loops["loops"])}
     idle = by.pop(NOTHING)
-    out = {
-        stage: Counter({owner: round((c[owner] - idle[owner]) / loops["turns"]) for owner in OWNERS})
-        for stage, c in by.items()
+    return {
+        name: Counter({owner: round((c[owner] - idle[owner]) / loops["turns"]) for owner in OWNERS})
+        for name, c in by.items()
     }
-    parts = (CONDITIONING, NET, QUALITY)
-    left = {owner: out[REPORT][owner] - sum(out[p][owner] for p in parts) for owner in OWNERS}
-    return {REPORT: out[REPORT], **{p: out[p] for p in parts}, POST: Counter(left)}
 
 
 def digest(heads: Heads) -> str:

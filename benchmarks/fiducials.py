@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from benchmarks.accuracy import fold_bundle
-from benchmarks.matching import TOLERANCE_S, Outcome, better_of, point_tables, score, wave_tables
+from benchmarks.cases import later
+from benchmarks.matching import POINTS, TOLERANCE_S, Outcome, better_of, point_tables, score, wave_tables
 from edge_runtime.analysis import analyse_window
 from edge_runtime.backends import Backend, open_backend
 from edge_runtime.bundle import Model
@@ -25,10 +26,11 @@ from edge_runtime.delineation import QRS, P, T
 from edge_runtime.library import cache_folder
 from edge_runtime.offline import FIDUCIALS_HOP_S, each_wave_once
 from edge_runtime.windows import windows_of
-from train import folds, neurokit
+from train import folds
 from train.datasets import ludb, qtdb
 from train.datasets.annotations import AnnotatedWave
 from train.datasets.truth import JUDGED_LUDB_LEADS
+from train.peers import NEUROKIT, Answer, about, ask, installed
 from train.run import Run, commit
 
 OURS, PEER = "leadwire int8", "neurokit2"
@@ -76,15 +78,10 @@ def qtdb_stretches(folder: Path, most_records: int = 0) -> list[Stretch]:
         low, high = whole.span_s
         first, last = max(0, round((low - _AROUND_S) * rate)), round((high + _AROUND_S) * rate)
         signals = tuple(lead.millivolts[first:last] for lead in whole.record.leads)
-        waves = tuple(_later(wave, -first / rate) for wave in whole.waves)
+        waves = tuple(later(wave, -first / rate) for wave in whole.waves)
         spans = [(a - first / rate, b - first / rate) for a, b in whole.spans_s]
         out.append(Stretch("qtdb", name, rate, signals, (waves,) * len(signals), (spans,) * len(signals)))
     return out
-
-
-def _later(wave: AnnotatedWave, by_s: float) -> AnnotatedWave:
-    onset, offset = (None if t is None else t + by_s for t in (wave.onset_s, wave.offset_s))
-    return replace(wave, onset_s=onset, peak_s=wave.peak_s + by_s, offset_s=offset)
 
 
 def our_waves(mv: NDArray[np.float64], rate: float, model: Model, backend: Backend) -> Found:
@@ -94,17 +91,16 @@ def our_waves(mv: NDArray[np.float64], rate: float, model: Model, backend: Backe
     return tuple(AnnotatedWave(w.kind, w.onset_s, w.peak_s, w.offset_s) for r in reports for w in r.fiducials or ())
 
 
-_PEER_POINTS = {P: "ECG_P_{}s", QRS: "ECG_R_{}s", T: "ECG_T_{}s"}
+_KINDS = {P: "P", QRS: "QRS", T: "T"}
 
 
-def peer_waves(mv: NDArray[np.float64], rate: float) -> Found:
+def peer_waves(answer: Answer) -> Found:
     """NeuroKit2's; nothing where it fails."""
-    points = neurokit.delineated(mv, rate)
-    if len(points) == 1:  # it failed behind the R peaks
+    if answer.failed is not None:
         return ()
     found = []
-    for kind, name in _PEER_POINTS.items():
-        columns = (points.get(name.format(point), np.empty(0)) for point in ("Onset", "Peak", "Offset"))
+    for kind, name in _KINDS.items():
+        columns = (answer.marks.get(f"{name} {point}", np.empty(0)) for point in POINTS)
         for onset, peak, offset in zip(*columns, strict=True):
             if np.isfinite(peak):
                 ends = (float(t) if np.isfinite(t) else None for t in (onset, offset))
@@ -157,11 +153,12 @@ def measure(run: Run, results: Path) -> dict[str, Any]:
             return our_waves(mv, rate, model, backend)
 
         judge(OURS, [s for s in stretches if s.fold == fold], ours, f"fold {fold}")
-    if neurokit.version():
+    if installed(NEUROKIT):
         found[PEER] = {}
-        judge(PEER, stretches, peer_waves, PEER)
+        answers = iter(ask(NEUROKIT, [(mv, s.sampling_rate_hz) for s in stretches for mv in s.leads_mv]).answers)
+        judge(PEER, stretches, lambda mv, rate: peer_waves(next(answers)), PEER)
     else:
-        print(f"{PEER} is not installed, so its rows are left out; pip install -e '.[train]' adds them")
+        print(f"{PEER} is not installed, so its rows are left out; make peers adds them")
     out = {
         "what": "five folds by patient; int8 nets that never saw the patient; found - annotated, ms",
         "run": run.config.name,
@@ -170,7 +167,7 @@ def measure(run: Run, results: Path) -> dict[str, Any]:
         "weights": {str(fold): run.digest(str(fold)) for fold in run.config.folds},
         "bundles": bundles,
         "tolerance_ms": 1e3 * TOLERANCE_S,
-        "peer_version": neurokit.version(),
+        "peer_version": about(NEUROKIT)["version"] if installed(NEUROKIT) else None,
         "found": {name: tables(outcomes) for name, outcomes in found.items()},
     }
     results.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,11 @@
-"""A table as Markdown."""
+"""A table as Markdown, and how the measures are called in one."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+# Label, unit, and digits behind the point.
+UNITS = {"hr_bpm": ("HR", "bpm", 2), "pr_ms": ("PR", "ms", 1), "qrs_ms": ("QRS", "ms", 1), "qt_ms": ("QT", "ms", 1)}
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

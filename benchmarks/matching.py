@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_runtime.delineation import WAVES
 from train.datasets.annotations import AnnotatedWave
@@ -35,22 +36,30 @@ class Outcome:
     extra: tuple[int, ...] | None
 
 
-def matched(
-    truth: Sequence[AnnotatedWave], found: Sequence[AnnotatedWave], tolerance_s: float = TOLERANCE_S
-) -> dict[int, int]:
-    """Index of an annotated wave to that of its found one: same kind, peaks within the tolerance, the nearest first."""
-    apart = sorted(
-        (abs(t.peak_s - f.peak_s), i, j)
-        for i, t in enumerate(truth)
-        for j, f in enumerate(found)
-        if t.kind == f.kind and abs(t.peak_s - f.peak_s) <= tolerance_s
-    )
+def nearest_pairs(truth_s: NDArray[np.float64], found_s: NDArray[np.float64], tolerance_s: float) -> dict[int, int]:
+    """Index of a true time to that of its found one, within the tolerance, the nearest first. found_s: ascending."""
+    low = np.searchsorted(found_s, truth_s - tolerance_s, "left")
+    high = np.searchsorted(found_s, truth_s + tolerance_s, "right")
+    apart = sorted((abs(float(found_s[j] - t)), i, j) for i, t in enumerate(truth_s) for j in range(low[i], high[i]))
     pairs: dict[int, int] = {}
     taken: set[int] = set()
     for _, i, j in apart:
         if i not in pairs and j not in taken:
             pairs[i] = j
             taken.add(j)
+    return pairs
+
+
+def matched(
+    truth: Sequence[AnnotatedWave], found: Sequence[AnnotatedWave], tolerance_s: float = TOLERANCE_S
+) -> dict[int, int]:
+    """Index of an annotated wave to that of its found one: same kind, peaks within the tolerance, the nearest first."""
+    pairs: dict[int, int] = {}
+    for kind in range(len(WAVES)):
+        own = [i for i, t in enumerate(truth) if t.kind == kind]
+        theirs = sorted((j for j, f in enumerate(found) if f.kind == kind), key=lambda j: found[j].peak_s)
+        true_s, found_s = np.array([truth[i].peak_s for i in own]), np.array([found[j].peak_s for j in theirs])
+        pairs |= {own[i]: theirs[j] for i, j in nearest_pairs(true_s, found_s, tolerance_s).items()}
     return pairs
 
 

@@ -8,17 +8,24 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.arm_tables import arm_markdown
-from benchmarks.markdown import table
+from benchmarks.int8_tables import disagreement_markdown, proof_markdown, sensitivity_markdown, training_markdown
+from benchmarks.markdown import UNITS, table
 from benchmarks.microcontroller import markdown as microcontroller_markdown
 from benchmarks.microcontroller import xnnpack_markdown
+from benchmarks.peers.tables import markdown as peers_markdown
 from benchmarks.runtime.tables import markdown as runtime_markdown
+from benchmarks.sizes_tables import codings_markdown, sizes_markdown
 from benchmarks.wire.tables import markdown as wire_markdown
 from edge_runtime.bundle import DEFAULT, load_bundle
 
-_UNITS = {"hr_bpm": ("HR", "bpm", 2), "pr_ms": ("PR", "ms", 1), "qrs_ms": ("QRS", "ms", 1), "qt_ms": ("QT", "ms", 1)}
 _TITLES = {
     "fiducials": "Fiducials",
     "proof": "Float and int8",
+    "disagreement": "Where float and int8 differ",
+    "training": "What quantization in training could win back",
+    "sensitivity": "Which layer's int8 moves what",
+    "sizes": "Cost against error",
+    "codings": "The coding of the input, by P wave",
     "boards": "Boards",
     "beats": "Beats (research; not in the bundle)",
 }
@@ -35,7 +42,7 @@ def interval_table(by_group: dict[str, Any]) -> str:
     rows = []
     for group, by_measure in by_group.items():
         for name, by in by_measure.items():
-            label, unit, digits = _UNITS[name]
+            label, unit, digits = UNITS[name]
             q, f, n = by["int8"], by.get("float", {}), by.get("neurokit2", {})
             if not q["stated"]:
                 continue
@@ -77,7 +84,7 @@ def range_table(ranges: dict[str, Any], groups: Sequence[str] | None = None) -> 
     """Coverage by patient, width and interval score beside the neighbours'."""
     rows = []
     for name, by_group in ranges.items():
-        label, unit, digits = _UNITS[name]
+        label, unit, digits = UNITS[name]
         for group, by in by_group.items():
             if groups is not None and group not in groups:
                 continue
@@ -147,16 +154,16 @@ def compare_markdown(rows: Sequence[dict[str, Any]]) -> str:
         for way in row["ways"]:
             cells = []
             for dataset in ("ludb", "qtdb"):
-                for name in row["measures"] if len(row["measures"]) < len(_UNITS) else _UNITS:
-                    cells.append(f"{row['errors'][dataset][way][name]['mae_all']:.{_UNITS[name][2]}f}")
-            if len(row["measures"]) < len(_UNITS):  # a net of one measure: the other columns are not its
-                position = [i for i, name in enumerate(_UNITS) if name in row["measures"]]
-                full = [""] * (2 * len(_UNITS))
-                for k, cell in zip([*position, *(i + len(_UNITS) for i in position)], cells, strict=True):
+                for name in row["measures"] if len(row["measures"]) < len(UNITS) else UNITS:
+                    cells.append(f"{row['errors'][dataset][way][name]['mae_all']:.{UNITS[name][2]}f}")
+            if len(row["measures"]) < len(UNITS):  # a net of one measure: the other columns are not its
+                position = [i for i, name in enumerate(UNITS) if name in row["measures"]]
+                full = [""] * (2 * len(UNITS))
+                for k, cell in zip([*position, *(i + len(UNITS) for i in position)], cells, strict=True):
                     full[k] = cell
                 cells = full
             lines.append([row["candidate"], row["budget"], way, f"{row['parameters'] / 1e3:.0f} k", *cells])
-    head = [f"{d} {label}" for d in ("LUDB", "QTDB") for label, _, _ in _UNITS.values()]
+    head = [f"{d} {label}" for d in ("LUDB", "QTDB") for label, _, _ in UNITS.values()]
     return table(["net", "budget", "read from", "parameters", *head], lines)
 
 
@@ -275,7 +282,7 @@ def boards_markdown(result: dict[str, Any]) -> str:
         cells = [name, f"{board['sampling_rate_hz']:g}", str(board.get("bits") or "")]
         cells.append("" if band == [None, None] else " to ".join("" if f is None else f"{f:g}" for f in band))
         for measure, said in board["measures"].items():
-            digits = _UNITS[measure][2]
+            digits = UNITS[measure][2]
             if said["mae"] is None:
                 cells.append("")
                 continue
@@ -287,7 +294,7 @@ def boards_markdown(result: dict[str, Any]) -> str:
         "Hz",
         "bits",
         "band, Hz",
-        *(f"{label}, {unit}" for label, unit, _ in _UNITS.values()),
+        *(f"{label}, {unit}" for label, unit, _ in UNITS.values()),
     ]
     return table([*head, "QT stated"], rows)
 
@@ -303,65 +310,33 @@ def beats_markdown(result: dict[str, Any]) -> str:
     return table(["MIT-BIH", "class", "sensitivity", "precision"], rows)
 
 
-def proof_markdown(proof: dict[str, Any]) -> str:
-    """Each form of the nets beside torch, and the int8 forms by rate and amplitude: MAE, torch's behind it where the
-    two differ in what is shown."""
-
-    def cells(by_measure: dict[str, Any]) -> list[str]:
-        out = []
-        for name, (_, _, digits) in _UNITS.items():
-            row = by_measure[name]
-            mae, own = (f"{row[k]:.{digits}f}" if row["n"] else "" for k in ("mae", "mae_reference"))
-            out.append(mae if mae == own else f"{mae} (torch {own})")
-        return out
-
-    def share(said: dict[str, float], form: str) -> str:
-        return f"{said[form]:.4f}" if form in said else ""
-
-    units = [f"{label}, {unit}" for label, unit, _ in _UNITS.values()]
-    whole = [
-        [
-            form,
-            *cells(by),
-            share(proof["rhythm_f1"], form),
-            share(proof["findings_auc"], form),
-            f"{proof['heads_apart_most'][form]:.1e}",
-        ]
-        for form, by in proof["forms"].items()
-    ]
-    bands = [
-        [band, form, str(by["qt_ms"]["n"]), *cells(by)]
-        for band, of_band in proof["bands"].items()
-        for form, by in of_band.items()
-    ]
-    return "\n\n".join(
-        [
-            "MAE over the windows where torch and the form both state a value; F1 of N, A and O from each record's "
-            "first window; macro AUC of PTB-XL's fold 9; the largest difference of any output, in its own unit.",
-            table(["form", *units, "F1", "AUC", "outputs apart"], whole),
-            table(["windows", "form", "n", *units], bands),
-        ]
-    )
-
-
 MARKDOWN = {
     "accuracy": accuracy_markdown,
     "fiducials": fiducials_markdown,
     "boards": boards_markdown,
     "beats": beats_markdown,
     "proof": proof_markdown,
+    "disagreement": disagreement_markdown,
+    "training": training_markdown,
+    "sensitivity": sensitivity_markdown,
+    "sizes": sizes_markdown,
+    "codings": codings_markdown,
     "wire": wire_markdown,
     "runtime": runtime_markdown,
     "microcontroller": microcontroller_markdown,
     "arm": arm_markdown,
+    "peers": peers_markdown,
 }
 _IN_README = ("accuracy", "fiducials")
-_PAGES = {"arm": "arm.md", "microcontroller": "microcontroller.md"}  # in docs/
+_PAGES = {"arm": "arm.md", "peers": "benchmarks.md", "microcontroller": "microcontroller.md"}  # in docs/
 
 
 def results_of(results: Path, run: Path) -> dict[str, Any]:
     """By name, what of MARKDOWN was measured. The proof lies with the run, since the exporter reads it there."""
-    places = {name: results / f"{name}.json" for name in MARKDOWN} | {"proof": run / "proof.json"}
+    proof = run / "proof.json"
+    places = {name: results / f"{name}.json" for name in MARKDOWN}
+    places |= {"proof": proof, "training": proof, "sensitivity": run / "sensitivity.json"}
+    places |= {"codings": results / "sizes.json"}
     return {name: json.loads(path.read_text()) for name, path in places.items() if path.exists()}
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime import quality
+from edge_runtime import polarity, quality
 from edge_runtime.backends import Backend, Heads
 from edge_runtime.bundle import Model
+from edge_runtime.causes import interference
 from edge_runtime.conditioning import compand, condition
 from edge_runtime.delineation import Beat, P, Wave, beats_of, doubt_of, probability_of
 from edge_runtime.fiducials import Fiducials, fiducials_of
@@ -30,17 +31,27 @@ MOST_BRIDGED_SHARE = 0.2  # of a window; each gap alone has to be within the bun
 class Reading:
     """What the net saw in a window.
 
-    filled_mv: (m,) raw samples, gaps bridged; conditioned_mv (n,); its heads' logits; the waves in its masks, and the
-    beats that they make.
+    filled_mv: (m,) raw samples, gaps bridged; conditioned_mv (n,); its heads' logits; probability (3, length) of its
+    masks, the waves in them, and the beats that they make.
     """
 
     filled_mv: NDArray[np.float64]
     conditioned_mv: NDArray[np.float32]
     heads: Heads
+    probability: NDArray[np.float32]
     doubt: NDArray[np.float64]
     waves: list[Wave]
     beats: list[Beat]
     bridged_s: list[tuple[float, float]]
+
+    def p_waves(self, model: Model) -> bool:
+        """Whether the atria beat before the ventricles, as the net sees it."""
+        return float(probability_of(self.heads["p_wave"][0])) >= model.thresholds["p_wave"]
+
+    def polarity(self, model: Model) -> NDArray[np.float64]:
+        """(len(polarity.FEATURES),)."""
+        rate = model.conditioning.sampling_rate_hz
+        return polarity.features(self.probability, self.conditioned_mv, rate, model.grid, self.p_waves(model))
 
 
 def bridge(samples_mv: NDArray[np.float64]) -> tuple[NDArray[np.float64], list[tuple[int, int]]]:
@@ -66,13 +77,16 @@ def read(samples_mv: NDArray[np.float64], rate: float, model: Model, backend: Ba
     waves = [w for w in model.grid.waves(probability) if w.onset_s < end_s]
     beats = [b for b in beats_of(waves, conditioned, model.conditioning.sampling_rate_hz) if 0 <= b.r_peak_s <= end_s]
     bridged_s = [(a / rate, b / rate) for a, b in gaps]
-    return Reading(filled, conditioned, heads, doubt_of(probability), waves, beats, bridged_s)
+    return Reading(filled, conditioned, heads, probability, doubt_of(probability), waves, beats, bridged_s)
 
 
-def analyse_window(window: Window, model: Model, backend: Backend, fiducials: bool = False) -> Report:
+def analyse_window(
+    window: Window, model: Model, backend: Backend, fiducials: bool = False, upright: bool = False
+) -> Report:
     """The report of a window. Never raises for what a signal may hold: it says what is wrong with it.
 
-    fiducials: give its waves, too, where it is good enough for intervals.
+    fiducials: give its waves, too, where it is good enough for intervals. upright: say how it is worn, where it is a
+    lead of which that can be said.
     """
     window = replace(window, samples_mv=np.where(np.abs(window.samples_mv) < ABSURD_MV, window.samples_mv, np.nan))
     if window.sampling_rate_hz < model.conditioning.slowest_hz:
@@ -87,40 +101,24 @@ def analyse_window(window: Window, model: Model, backend: Backend, fiducials: bo
     if len(missing) < SHORTEST_S * window.sampling_rate_hz:
         return replace(unmeasured(window, model, "short", "few_beats"), quality=0.0, beats=0)
     reading = read(window.samples_mv, window.sampling_rate_hz, model, backend)
-    why = (
-        "clipped"
-        if window.clipped
-        else quality.gate(reading.filled_mv, reading.conditioned_mv, window.sampling_rate_hz)
-    )
-    noisy = float(reading.heads["rhythm"][model.classes.index("noisy")])
-    values = quality.features(reading.doubt, reading.beats, noisy, reading.conditioned_mv)
-    good = 0.0 if why else quality.probability(values, model.quality)
-    bpm = heart_rate_bpm(reading.beats)
-    if why is None and bpm is not None and not quality.PLAUSIBLE_BPM[0] <= bpm <= quality.PLAUSIBLE_BPM[1]:
-        why = "implausible_rate"
-    if why is None and not good >= model.thresholds["quality"]:
-        why = "noise"
     rhythm = rhythm_of(rhythm_probabilities(reading.heads["rhythm"]), model)
-    if why is not None:
-        kept = Rhythm(None, None, why)  # what the net makes of a flat line is no opinion
-        if why == "noise":
-            kept = rhythm if rhythm.label == "noisy" else Rhythm(None, None, why, rhythm.distribution)
-        peaks = tuple(window.start_s + b.r_peak_s for b in reading.beats) if why == "noise" else ()
-        return replace(unmeasured(window, model, "poor_signal", why), rhythm=kept, quality=good, r_peaks_s=peaks)
-    p_waves = float(probability_of(reading.heads["p_wave"][0])) >= model.thresholds["p_wave"]
+    good, refused = _refused(window, reading, rhythm, model)
+    if refused is not None:
+        return refused
+    p_waves = reading.p_waves(model)
     fibrillation = rhythm.label == "af"
+    seconds = len(missing) / window.sampling_rate_hz
     measures = measure(
         reading.beats,
         reading.conditioned_mv,
         model.conditioning.sampling_rate_hz,
-        len(window.samples_mv) / window.sampling_rate_hz,
+        seconds,
         reading.bridged_s,
         model.targets,
         evidence_of(reading.heads, reading.doubt),
         p_waves=p_waves,
         fibrillation=fibrillation,
     )
-    seconds = len(missing) / window.sampling_rate_hz
     if seconds < SHORTEST_INTERVALS_S:
         measures |= {name: invalid("few_beats") for name in MEASURES if name != "hr_bpm"}
     if seconds < SHORTEST_RHYTHM_S:
@@ -146,7 +144,36 @@ def analyse_window(window: Window, model: Model, backend: Backend, fiducials: bo
         fiducials=_fiducials(reading, window, model, p_waves and not fibrillation)
         if fiducials and seconds >= SHORTEST_INTERVALS_S
         else None,
+        upright=polarity.upright(reading.polarity(model), window.lead) if upright else None,
     )
+
+
+def _refused(window: Window, reading: Reading, rhythm: Rhythm, model: Model) -> tuple[float, Report | None]:
+    """The window's quality and, where it is not to be trusted, the report that says why.
+
+    A gate has its own reason. What the probability refuses has the cause that its raw samples show, if any stands out.
+    """
+    rate = window.sampling_rate_hz
+    why = quality.gate(reading.filled_mv, reading.conditioned_mv, rate, window.clipped)
+    if why == "lead_off":
+        return 0.0, unmeasured(window, model, why)
+    if why is not None:  # what the net makes of a flat line is no opinion
+        return 0.0, replace(unmeasured(window, model, "poor_signal", why), quality=0.0)
+    noisy = float(reading.heads["rhythm"][model.classes.index("noisy")])
+    values = quality.features(reading.doubt, reading.beats, noisy, reading.conditioned_mv)
+    good, bpm = quality.probability(values, model.quality), heart_rate_bpm(reading.beats)
+    sure = good >= model.thresholds["quality"]
+    plausible = bpm is None or quality.PLAUSIBLE_BPM[0] <= bpm <= quality.PLAUSIBLE_BPM[1]
+    if sure and plausible and quality.seen_throughout(reading.beats, len(reading.filled_mv) / rate):
+        return good, None
+    why = "implausible_rate" if not plausible else "noise" if not sure else "few_beats"
+    why = (None if sure and not plausible else interference(reading.filled_mv, rate).cause) or why
+    refused = replace(unmeasured(window, model, "poor_signal", why), quality=good)
+    if not plausible:
+        return good, refused
+    kept = rhythm if rhythm.label == "noisy" else Rhythm(None, None, why, rhythm.distribution)
+    peaks = tuple(window.start_s + b.r_peak_s for b in reading.beats)
+    return good, replace(refused, rhythm=kept, r_peaks_s=peaks)
 
 
 def _fiducials(reading: Reading, window: Window, model: Model, p_waves: bool) -> tuple[Fiducials, ...]:

@@ -24,6 +24,7 @@ from edge_runtime.rhythms import FEATURES as RHYTHM_FEATURES
 FORMAT = 2
 MANIFEST = "model.json"
 TFLITE, ONNX = "model.tflite", "model.onnx"
+FLOAT = {ONNX: "model.float.onnx", TFLITE: "model.float.tflite"}  # beside them where `--with-float` was asked for
 DEFAULT = Path(__file__).parent / "bundles" / "default"
 MEASURED = tuple(INTERVALS)
 

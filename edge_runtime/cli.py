@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from edge_runtime import commands
+from edge_runtime.bench.command import add_bench
 from edge_runtime.errors import LeadwireError
 from edge_runtime.outputs import add_flags
 from firmware_bridge.faults import described
@@ -165,6 +166,8 @@ def _parser() -> argparse.ArgumentParser:
     service.add_argument(
         "--root", type=Path, default=Path("/"), metavar="DIR", help="of another system, such as an image"
     )
+
+    add_bench(verbs)
 
     inspect = verbs.add_parser("inspect", help="what a bundle is")
     inspect.add_argument("bundle", type=Path, nargs="?")

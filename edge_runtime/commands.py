@@ -179,6 +179,12 @@ def service(chosen: argparse.Namespace) -> int:
     return 0
 
 
+def bench(chosen: argparse.Namespace) -> int:
+    from edge_runtime.bench import command
+
+    return command.bench(chosen)
+
+
 def inspect(chosen: argparse.Namespace) -> int:
     from edge_runtime.bundle import DEFAULT, load_bundle
 

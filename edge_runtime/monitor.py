@@ -11,6 +11,7 @@ import numpy as np
 from edge_runtime.analysis import analyse_window, unmeasured
 from edge_runtime.backends import Backend
 from edge_runtime.bundle import Model
+from edge_runtime.longterm import LongTerm
 from edge_runtime.report import Report
 from edge_runtime.windows import Window, Windower
 from firmware_bridge.clock import Samples
@@ -24,6 +25,8 @@ class Monitor:
     def __init__(self, model: Model, backend: Backend, source: str, hop_s: float = HOP_S) -> None:
         self.model, self.backend, self.source, self.hop_s = model, backend, source, hop_s
         self._windower = Windower(model.window_s, hop_s)
+        self._long_term = LongTerm(hop_s)
+        self._looked_s = float("-inf")  # end of the last window of which it was asked how the lead is worn
         self._sequence = 0
         self._connected = False
         self._lead, self._rate = "ECG", 0.0
@@ -72,7 +75,10 @@ class Monitor:
         too_slow = window.sampling_rate_hz < self.model.conditioning.slowest_hz  # outranks that it is not full
         if not window.full and not too_slow:
             return unmeasured(window, self.model, "warming_up")
-        return analyse_window(window, self.model, self.backend)
+        look = not window.start_s < self._looked_s < window.end_s  # windows that share nothing
+        if look:
+            self._looked_s = window.end_s
+        return analyse_window(window, self.model, self.backend, upright=look)
 
     def _absence(self, state: str, arrival_s: float) -> Report:
         self._said_s = arrival_s
@@ -81,6 +87,7 @@ class Monitor:
         return self._number(unmeasured(nothing, self.model, state))
 
     def _number(self, report: Report) -> Report:
-        numbered = replace(report, source=self.source, sequence=self._sequence)
+        episodes = self._long_term.add(report)
+        numbered = replace(report, source=self.source, sequence=self._sequence, episodes=episodes)
         self._sequence += 1
         return numbered

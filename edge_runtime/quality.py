@@ -1,24 +1,29 @@
 """Whether a window may be measured at all, and how probable it is that its heart rate is right.
 
 The gates look at the raw samples; each has its own reason. The probability is a logistic function, fitted on annotated
-windows with noise on top, of how sure the net is of its QRS complexes and how regular they come.
+windows with noise on top, of how sure the net is of its QRS complexes and how regular they come. Why a window that the
+probability refuses is as it is, `causes` says.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_runtime.causes import interference
 from edge_runtime.delineation import QRS, Beat, probability_of
 
-FLAT_S = 2.0  # an ADC that repeats itself for this long measures nothing
+FLAT_S = 2.0  # an ADC that repeats itself for this long measures nothing; at the end of its range, no electrode is on
 FLAT_MV = 0.005
 CLIPPED_S = 0.02  # a run at the rail of this length is clipping, not a peak
 CLIPPED_SHARE = 0.01
 CLIPPED_REACH = 0.35  # of the peak to peak: a rail lies far from the middle, a quiet baseline does not
 LOW_AMPLITUDE_MV = 0.06
+ANTENNA_MV = 0.1  # of mains and no heart beside it: a wire that ends in the air
+UNSEEN_S, UNSEEN_RR = 3.0, 2.0  # no beat at a window's edge: longer than any common pause, and than two RR
 PLAUSIBLE_BPM = (20.0, 300.0)
 
 FEATURES = (
@@ -33,21 +38,54 @@ FEATURES = (
 )
 
 
-def gate(samples_mv: NDArray[np.float64], conditioned_mv: NDArray[np.float32], rate: float) -> str | None:
-    """Why the window is not fit to be measured: flat, clipped or low_amplitude; None where it is."""
-    same = np.diff(samples_mv) == 0
-    if conditioned_mv.std() < FLAT_MV or longest_run(same) >= FLAT_S * rate:
-        return "flat"
-    at_rail = np.zeros(len(samples_mv), np.bool_)
-    reach = CLIPPED_REACH * np.ptp(samples_mv)
-    for rail in (samples_mv.max(), samples_mv.min()):
-        at = samples_mv == rail
-        if abs(rail - np.median(samples_mv)) >= reach and longest_run(at) >= max(3, CLIPPED_S * rate):
-            at_rail |= at
-    if at_rail.mean() >= CLIPPED_SHARE:
+def gate(
+    samples_mv: NDArray[np.float64], conditioned_mv: NDArray[np.float32], rate: float, clipped: bool = False
+) -> str | None:
+    """Why the window is not fit to be measured: lead_off, flat, clipped or low_amplitude; None where it is.
+
+    clipped: the device knows that it was at an end of its range.
+    """
+    if longest_run(samples_mv[1:] == samples_mv[:-1]) >= FLAT_S * rate:
+        return "lead_off" if _at_an_end(samples_mv, FLAT_S * rate, clipped) else "flat"
+    if clipped:
+        return "clipped"
+    low_mv, high_mv, middle_mv = float(samples_mv.min()), float(samples_mv.max()), float(np.median(samples_mv))
+    at_rail = 0
+    for rail in (low_mv, high_mv):
+        if abs(rail - middle_mv) >= CLIPPED_REACH * (high_mv - low_mv):
+            at = samples_mv == rail
+            if longest_run(at) >= max(3, CLIPPED_S * rate):
+                at_rail += int(np.count_nonzero(at))
+    if at_rail >= CLIPPED_SHARE * len(samples_mv):
         return "clipped"
     low, high = np.percentile(conditioned_mv, (0.5, 99.5))
-    return "low_amplitude" if high - low < LOW_AMPLITUDE_MV else None
+    if high - low >= LOW_AMPLITUDE_MV:
+        return None
+    if interference(samples_mv, rate).mains_mv >= ANTENNA_MV:
+        return "lead_off"
+    return "flat" if conditioned_mv.std() < FLAT_MV else "low_amplitude"
+
+
+def _at_an_end(samples_mv: NDArray[np.float64], longest: float, clipped: bool) -> bool:
+    """Whether the samples stay at their own highest or lowest for so many, far from where the others are; where there
+    are no others, only the device knows."""
+    for end in (samples_mv.min(), samples_mv.max()):
+        at = samples_mv == end
+        if at.all():
+            return clipped
+        if longest_run(at) >= longest:
+            return bool(abs(end - np.median(samples_mv[~at])) >= CLIPPED_REACH * np.ptp(samples_mv))
+    return False
+
+
+def seen_throughout(beats: Sequence[Beat], duration_s: float) -> bool:
+    """Whether the heart is seen from the window's beginning to its end: where it is not seen for much longer at either
+    than anywhere between, an electrode may have gone off, and the rate of the rest is not the window's."""
+    if len(beats) < 2:
+        return True
+    r = [b.r_peak_s for b in beats]
+    longest_s = max(b - a for a, b in pairwise(r))
+    return max(r[0], duration_s - r[-1]) <= max(UNSEEN_S, UNSEEN_RR * longest_s)
 
 
 def _edges(mask: NDArray[np.bool_]) -> NDArray[np.intp]:

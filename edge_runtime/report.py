@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
 
+from edge_runtime.episodes import Episode
 from edge_runtime.fiducials import Fiducials
 
 SCHEMA = 1
@@ -112,6 +113,8 @@ class Report:
     missing: tuple[tuple[int, int], ...] = ()
     r_peaks_s: tuple[float, ...] = ()
     fiducials: tuple[Fiducials, ...] | None = None  # None where nobody asked: then the JSON has no such key
+    upright: float | None = None  # log odds that the lead is worn the right way round; not in the JSON
+    episodes: tuple[Episode, ...] = ()  # that this report began, changed or ended; not in the JSON
 
     def to_dict(self) -> dict[str, Any]:
         return {

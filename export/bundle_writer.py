@@ -14,7 +14,7 @@ import numpy as np
 
 from edge_runtime import ranges, rhythms
 from edge_runtime.backends import open_backend
-from edge_runtime.bundle import FORMAT, MANIFEST, MEASURED, ONNX, TFLITE, Bundle, Model, load_bundle
+from edge_runtime.bundle import FLOAT, FORMAT, MANIFEST, MEASURED, ONNX, TFLITE, Bundle, Model, load_bundle
 from edge_runtime.conditioning import DEFAULT as CONDITIONING
 from edge_runtime.delineation import WAVES
 from edge_runtime.errors import UsageError
@@ -39,7 +39,6 @@ P_WAVE_THRESHOLD, RHYTHM_THRESHOLD = 0.5, 0.5
 AGREEMENT_WINDOWS = 240
 REFERENCE = "torch float"
 PROOF = "proof.json"
-FLOAT = {ONNX: "model.float.onnx", TFLITE: "model.float.tflite"}
 _RUNTIME_MINIMA = {"ai-edge-litert": "1.2", "tflite-runtime": "2.14", "onnxruntime": "1.17"}
 
 

@@ -10,6 +10,7 @@ from torch import fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
 from export.fold import folded
+from train.codings import CODINGS
 from train.nets import Net
 
 
@@ -18,7 +19,7 @@ def cost(net: Net, samples: int) -> dict[str, Any]:
     largest set of activations that must be held at once takes at int8 (an interpreter's arena is larger)."""
     plain = folded(net)
     traced = fx.symbolic_trace(plain)
-    ShapeProp(traced).propagate(torch.zeros(1, 1, 1, samples))
+    ShapeProp(traced).propagate(torch.zeros(1, CODINGS[net.spec.coding].channels, 1, samples))
     macs, kinds = 0, Counter[str]()
     sizes: dict[fx.Node, int] = {}
     for node in traced.graph.nodes:

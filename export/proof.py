@@ -26,12 +26,12 @@ from tqdm import tqdm
 
 from edge_runtime.analysis import analyse_window
 from edge_runtime.backends import BACKENDS, Backend, Tflite, head_shapes, open_backend
-from edge_runtime.bundle import MEASURED, ONNX, TFLITE, Bundle, Model
+from edge_runtime.bundle import FLOAT, MEASURED, ONNX, TFLITE, Bundle, Model
 from edge_runtime.conditioning import compand, condition
 from edge_runtime.errors import exit_with
 from edge_runtime.library import cache_folder
 from edge_runtime.report import RHYTHMS
-from export.bundle_writer import FLOAT, PROOF, REFERENCE, write_bundle
+from export.bundle_writer import PROOF, REFERENCE, write_bundle
 from train.datasets.truth import Case, ludb_cases, qtdb_cases
 from train.evaluate import TorchBackend, window_of
 from train.run import Run, commit

@@ -1,7 +1,7 @@
 """`python -m export.sensitivity RUN`: which convolution's int8 costs how much, one at a time (RUN/sensitivity.json).
 
 Each convolution of the float graph is quantized alone, and what is then stated lies so far from what the float graph
-states. Where one of them stands out, it is the one to keep in float.
+states. Where one of them stands out, it is the one to keep in float; what that would give stands beside them.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from edge_runtime.backends import open_backend
 from edge_runtime.bundle import DEFAULT, MEASURED, ONNX, Bundle, load_bundle
 from edge_runtime.errors import exit_with
 from edge_runtime.windows import Window
+from export.agreement import LOSSES
 from export.bundle_writer import agreement_windows
 from export.calibration import calibration_windows
 from export.to_onnx import float_onnx, int8_onnx
@@ -46,8 +47,14 @@ def apart(a: Stated, b: Stated) -> dict[str, float | None]:
     return out
 
 
+def _size(row: dict[str, float | None]) -> float:
+    """Of a row of differences, in units of what the gates let through."""
+    return sum((row[name] or 0.0) / LOSSES[name] for name in MEASURED)
+
+
 def measure(run: Run, bundle: Bundle) -> dict[str, Any]:
-    """Every convolution alone, and all of them with everything between. Writes `sensitivity.json`."""
+    """Every convolution alone, all of them with everything between, and that without the one that moves most. Writes
+    `sensitivity.json`."""
     import onnx
 
     windows = agreement_windows(run)
@@ -56,7 +63,8 @@ def measure(run: Run, bundle: Bundle) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as scratch:
         whole, part = Path(scratch) / "float.onnx", Path(scratch) / "part.onnx"
         float_onnx(run.load("transfer", ALL), whole, SAMPLES)
-        nodes = [node.name for node in onnx.load(str(whole)).graph.node if node.op_type == "Conv"]
+        graph = onnx.load(str(whole)).graph
+        nodes = [node.name for node in graph.node if node.op_type == "Conv"]
         reference = stated(bundle, whole.read_bytes(), windows)
         layers = {}
         for name in tqdm(nodes, desc="layers"):
@@ -64,12 +72,16 @@ def measure(run: Run, bundle: Bundle) -> dict[str, Any]:
             layers[name] = apart(stated(bundle, part.read_bytes(), windows), reference)
         int8_onnx(whole, part, ranges)
         everything = apart(stated(bundle, part.read_bytes(), windows), reference)
+        farthest = max(layers, key=lambda name: _size(layers[name]))
+        int8_onnx(whole, part, ranges, [node.name for node in graph.node if node.name != farthest])
+        all_but = {farthest: apart(stated(bundle, part.read_bytes(), windows), reference)}
     found = {
         "what": "mean absolute difference from the float graph when one convolution alone is int8",
         "weights": run.digest(ALL),
         "commit": commit(),
         "windows": len(windows),
         "everything": everything,
+        "all_but": all_but,
         "layers": layers,
     }
     (run.folder / "sensitivity.json").write_text(json.dumps(found, indent=1) + "\n")
@@ -83,7 +95,8 @@ def main(arguments: list[str]) -> int:
     chosen = parser.parse_args(arguments)
     found = measure(Run.open(chosen.run), load_bundle(chosen.bundle))
     rows = sorted(found["layers"].items(), key=lambda row: -(row[1]["qt_ms"] or 0.0))
-    for name, row in [("everything", found["everything"]), *rows]:
+    but = [(f"all but {name}", row) for name, row in found["all_but"].items()]
+    for name, row in [("everything", found["everything"]), *but, *rows]:
         print(f"{name:44} " + ", ".join(f"{k} {v}" for k, v in row.items()))
     return 0
 

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from edge_runtime.errors import LeadwireError
 from export.fold import folded
 from export.to_onnx import HEADS
+from train.codings import CODINGS, channels_last
 from train.nets import Net
 
 
@@ -135,13 +136,18 @@ def slim(content: bytes, outputs: list[str]) -> bytes:
     return bytes(builder.Output())
 
 
-def tflite(net: Net, path: Path, samples: int, windows: NDArray[np.float32] | None) -> None:
-    """Write the graph: int8 throughout with ranges over (n, samples) companded windows, or float without any."""
+def tflite(net: Net, path: Path, samples: int, windows: NDArray[np.float32] | None, per_channel: bool = True) -> None:
+    """Write the graph: int8 throughout with ranges over (n, samples) companded windows, or float without any.
+
+    per_channel: a scale for each of a layer's channels; without, one a layer, which is only here to be compared with.
+    """
     tf = _tensorflow()
+    coding = net.spec.coding
+    shape = (1, 1, samples, CODINGS[coding].channels)
     plain = folded(net)
     traced = fx.symbolic_trace(plain)
 
-    @tf.function(autograph=False, input_signature=[tf.TensorSpec((1, 1, samples, 1), tf.float32)])
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec(shape, tf.float32)])
     def run(window: Any) -> dict[str, Any]:
         return dict(_ToTensorflow(traced, tf).run(window))
 
@@ -150,10 +156,11 @@ def tflite(net: Net, path: Path, samples: int, windows: NDArray[np.float32] | No
 
         def representative() -> Iterator[list[NDArray[np.float32]]]:
             for window in windows:
-                yield [window.reshape(1, 1, samples, 1)]
+                yield [channels_last(window, coding)[None, None]]
 
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.representative_dataset = representative
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter._experimental_disable_per_channel = not per_channel
         converter.inference_input_type = converter.inference_output_type = tf.int8
     path.write_bytes(slim(converter.convert(), sorted(HEADS)))

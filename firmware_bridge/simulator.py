@@ -236,6 +236,7 @@ def play(
     speed: float = 1.0,
     on_ready: Callable[[], None] = lambda: None,
     stop: Callable[[], bool] = lambda: False,
+    on_sent: Callable[[Piece], None] = lambda piece: None,
 ) -> Ledger:
     """Play the whole wearable on a pty behind `link`, `speed` times as fast as life, once its handshake was made.
 
@@ -260,6 +261,7 @@ def play(
                 cable.plug() if piece.plugged else cable.unplug()
             if talk.streaming:
                 wearable.ledger.overrun_bytes += cable.send(piece.data)
+                on_sent(piece)
             else:
                 wearable.ledger.unasked_bytes += len(piece.data)
             if reply:  # made after this frame, so that its number is behind the frame's

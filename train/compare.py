@@ -1,9 +1,10 @@
-"""Which net, and which heads: candidates of equal size, by successive halving (Karnin 2013), on one fold.
+"""Nets against each other, as a plan names them: kinds, heads, sizes, codings of the input.
 
-Every candidate is pretrained and fine-tuned at a fraction of the budget, the best two of those that may win again at
-the whole of it. They are judged on the patients of the selection fold, which none of them has seen, by the product's
-own code; the other folds choose nothing, so that what is later measured on them is measured honestly. Each result is
-a row of `rows.jsonl`, written when it is known: a run that was stopped goes on behind the last one.
+Every candidate is pretrained and fine-tuned at a fraction of the budget; where a plan finishes some, the best of those
+that may win do so again at the whole of it (successive halving, Karnin 2013). They are judged on the patients of the
+plan's fold, which none of them has seen, by the product's own code; the other folds choose nothing, so that what is
+later measured on them is measured honestly. Each result is a row of `rows.jsonl`, written when it is known: a run that
+was stopped goes on behind the last one.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from edge_runtime.analysis import analyse_window
-from edge_runtime.bundle import MEASURED
+from edge_runtime.backends import Backend
+from edge_runtime.bundle import MEASURED, Model
 from edge_runtime.conditioning import compand, condition
 from edge_runtime.errors import UsageError
 from edge_runtime.library import cache_folder
@@ -29,10 +30,11 @@ from train.config import Config, Mix, Stage, config_from, load_config
 from train.datasets import ludb
 from train.datasets.truth import Case, ludb_cases, qtdb_cases
 from train.evaluate import TorchBackend, uncalibrated, window_of
-from train.nets import Net
 from train.run import Run, commit
 
 WAYS = ("masks", "direct", "together")
+SCREEN, FULL = "screen", "full"
+ROWS = "rows.jsonl"
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,28 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Plan:
+    """name: the file's, and the folder's under the runs; share: of each stage's windows; finish: how many at all."""
+
+    name: str
     fold: int
     share: Mapping[str, float]
     finish: int
     candidates: tuple[Candidate, ...]
+
+    def screened(self, candidate: Candidate) -> Config:
+        """The candidate at its share of the budget."""
+        return self._at(candidate, SCREEN, self.share)
+
+    def full(self, candidate: Candidate) -> Config:
+        return self._at(candidate, FULL, {})
+
+    def _at(self, candidate: Candidate, budget: str, share: Mapping[str, float]) -> Config:
+        def less(stage: Stage, part: float) -> Stage:
+            return replace(stage, mix=Mix(**{k: round(v * part) for k, v in vars(stage.mix).items()}))
+
+        config = candidate.config
+        stages: dict[str, Any] = {stage: less(getattr(config, stage), part) for stage, part in share.items()}
+        return replace(config, name=f"{candidate.name}-{budget}", folds=(self.fold,), **stages)
 
 
 def load_plan(path: Path) -> Plan:
@@ -61,7 +81,7 @@ def load_plan(path: Path) -> Plan:
             Candidate(c["name"], _changed(base, c, str(path)), bool(c.get("finalist", False)))
             for c in text["candidates"]
         )
-        return Plan(int(text["fold"]), dict(text["share"]), int(text["finish"]), candidates)
+        return Plan(path.stem, int(text["fold"]), dict(text["share"]), int(text.get("finish", 0)), candidates)
     except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
         raise UsageError(f"{path}: no plan of a comparison ({error!r}); see train/configs/compare.toml") from error
 
@@ -75,21 +95,17 @@ def _changed(base: dict[str, Any], candidate: dict[str, Any], path: str) -> Conf
     return config_from(values, path)
 
 
-def _at(config: Config, share: Mapping[str, float], name: str) -> Config:
-    """The config at a fraction of each stage's windows."""
-
-    def less(stage: Stage, part: float) -> Stage:
-        return replace(stage, mix=Mix(**{k: round(v * part) for k, v in vars(stage.mix).items()}))
-
-    stages: dict[str, Any] = {stage: less(getattr(config, stage), part) for stage, part in share.items()}
-    return replace(config, name=name, folds=(0,), **stages)
+def without_rhythm() -> Model:
+    """A model that states every value. Before `transfer` no net has learnt a rhythm: what its head says by chance must
+    not refuse a PR as fibrillation's."""
+    model = uncalibrated()
+    return replace(model, thresholds={**model.thresholds, "rhythm": 2.0})
 
 
-@torch.no_grad()
-def judged(net: Net, cases: list[Case]) -> dict[str, dict[str, dict[str, Any]]]:
+def judged(backend: Backend, cases: list[Case]) -> dict[str, dict[str, dict[str, Any]]]:
     """Data set -> way of reading -> measure -> MAE, bias, SD and median of what is stated, n of it and of all;
     `mae_all` counts what is refused as the constant predictor's."""
-    backend, model = TorchBackend(net), uncalibrated()
+    model = without_rhythm()
     found: dict[tuple[str, str, str], list[tuple[float | None, float]]] = {}
     for case in cases:
         values: dict[tuple[str, str], list[float]] = {(way, name): [] for way in WAYS for name in MEASURED}
@@ -134,52 +150,56 @@ def score(row: Mapping[str, Any]) -> float:
     return float(np.mean([min(relative(ways[w]) for w in row["ways"]) for ways in row["errors"].values()]))
 
 
-def compare(plan_path: Path, runs: Path, device: str = "auto", only: list[str] | None = None) -> None:
-    """Screen, then finish the best; append to `RUNS/compare/rows.jsonl`."""
-    plan, folder = load_plan(plan_path), runs / "compare"
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "rows.jsonl"
+def cases_of(fold: int) -> list[Case]:
+    """All twelve leads of LUDB, both channels of QTDB."""
     data = cache_folder()
-    cases = [c for c in ludb_cases(data / "ludb", ludb.LEADS) if c.fold == plan.fold]
+    cases = ludb_cases(data / "ludb", ludb.LEADS)
     for channel in (0, 1):
-        cases += [c for c in qtdb_cases(data / "qtdb", channel) if c.fold == plan.fold]
+        cases += qtdb_cases(data / "qtdb", channel)
+    return [c for c in cases if c.fold == fold]
 
-    def rows() -> list[dict[str, Any]]:
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
-    def run(candidate: Candidate, budget: str, share: Mapping[str, float]) -> None:
-        if any((r["candidate"], r["budget"]) == (candidate.name, budget) for r in rows()):
+def rows_of(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def compare(plan_path: Path, runs: Path, device: str = "auto", only: list[str] | None = None) -> None:
+    """Screen, then finish the best; append to `RUNS/PLAN/rows.jsonl`."""
+    plan = load_plan(plan_path)
+    folder = runs / plan.name
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / ROWS
+    fold = str(plan.fold)
+
+    def run(candidate: Candidate, budget: str, config: Config) -> None:
+        if any((r["candidate"], r["budget"]) == (candidate.name, budget) for r in rows_of(path)):
             return
-        made = Run.create(_at(candidate.config, share, f"{candidate.name}-{budget}"), folder, folder / "cache")
+        made = Run.create(config, folder, folder / "cache")
         made.stage("pretrain", device=device)
-        made.stage("regress", str(plan.fold), device)
-        net = made.load("regress", str(plan.fold))
+        made.stage("regress", fold, device)
+        cases = cases_of(plan.fold)
+        net = made.load("regress", fold)
         weights = candidate.config.regress.weights
+        trained = (weights.masks, weights.intervals, weights.masks * weights.intervals)
         row = {
             "candidate": candidate.name,
             "budget": budget,
-            "ways": [
-                w
-                for w, on in zip(
-                    WAYS, (weights.masks, weights.intervals, weights.masks * weights.intervals), strict=True
-                )
-                if on
-            ],
+            "ways": [way for way, on in zip(WAYS, trained, strict=True) if on],
             "measures": list(candidate.config.measures),
             "parameters": sum(p.numel() for p in net.parameters()),
             "commit": commit(),
-            "errors": judged(net, cases),
-            "unseen": judged(made.load("pretrain"), cases),
+            "errors": judged(TorchBackend(net), cases),
+            "unseen": judged(TorchBackend(made.load("pretrain")), cases),
         }
         with path.open("a") as file:
             file.write(json.dumps(row) + "\n")
 
     chosen = [c for c in plan.candidates if not only or c.name in only]
     for candidate in chosen:
-        run(candidate, "screen", plan.share)
-    if only:
+        run(candidate, SCREEN, plan.screened(candidate))
+    if only or not plan.finish:
         return
-    screened = {r["candidate"]: score(r) for r in rows() if r["budget"] == "screen"}
-    finalists = sorted((c for c in chosen if c.finalist), key=lambda c: screened[c.name])[: plan.finish]
-    for candidate in finalists:
-        run(candidate, "full", {})
+    screened = {r["candidate"]: score(r) for r in rows_of(path) if r["budget"] == SCREEN}
+    finalists = sorted((c for c in chosen if c.finalist), key=lambda c: screened[c.name])
+    for candidate in finalists[: plan.finish]:
+        run(candidate, FULL, plan.full(candidate))

@@ -20,7 +20,6 @@ from tqdm import tqdm
 from edge_runtime.bundle import MEASURED
 from edge_runtime.delineation import WAVES
 from edge_runtime.library import cache_folder
-from train import neurokit
 from train.datasets.truth import ludb_cases
 from train.generate import write_wfdb
 from train.generators.deepfake import (
@@ -34,7 +33,7 @@ from train.generators.deepfake import (
     deepfake_window,
     one_thread,
 )
-from train.neurokit import Measures
+from train.peers import NEUROKIT, Measures, Signal, about, ask, measures
 from train.pictures import contact_sheet
 from train.run import commit
 from train.windows import UNKNOWN, Collector
@@ -76,13 +75,18 @@ def population(measures: Sequence[Measures]) -> dict[str, dict[str, Any]]:
     return out
 
 
+def _by_neurokit(signals: Sequence[Signal]) -> list[Measures]:
+    answers = ask(NEUROKIT, signals).answers
+    return [measures(answer, len(mv) / rate) for answer, (mv, rate) in zip(answers, signals, strict=True)]
+
+
 def _neurokit_on_ludb() -> dict[str, dict[str, Any]] | None:
     """NeuroKit2 against LUDB's manual marks in lead I; None without the data set."""
     folder = cache_folder() / "ludb"
     if not folder.exists():
         return None
     cases = ludb_cases(folder, leads=("i",))
-    theirs = [neurokit.measures(c.windows_mv[0], c.sampling_rate_hz) for c in tqdm(cases, desc="LUDB", mininterval=5)]
+    theirs = _by_neurokit([(c.windows_mv[0], c.sampling_rate_hz) for c in cases])
     return agreement([c.truth for c in cases], theirs)
 
 
@@ -110,10 +114,9 @@ def generate_deepfake(seed: int, count: int, folder: Path) -> Mapping[str, Any]:
     `deepfake.json`, which is also returned. Raises UsageError where deepfake-ecg or NeuroKit2 is not installed.
     """
     generator, delineator = Generator(), Delineator()
-    neurokit.measures(np.zeros(0), RATE_HZ)  # what is missing is said before the work, not after it
+    version = about(NEUROKIT)["version"]  # what is missing is said before the work, not after it
     windows: list[DeepfakeWindow] = []
     refused: Counter[str] = Counter()
-    theirs: list[Measures] = []
     drawing_s = 0.0
     sheet = Collector()
     with one_thread(), tqdm(total=count, desc="deepfake", unit=" windows", mininterval=5) as bar:
@@ -125,20 +128,20 @@ def generate_deepfake(seed: int, count: int, folder: Path) -> Mapping[str, Any]:
                 refused[window.refused] += 1
                 continue
             windows.append(window)
-            theirs.append(neurokit.measures(window.samples_mv, RATE_HZ))
             comment = f"deepfake-ecg {seed}/{window.number}, fiducials by {delineator.model.id}"
             write_wfdb(window.samples_mv, window.waves, comment, f"deepfake{window.number:05d}", folder / "generated")
             if len(sheet.signals) < _IN_THE_SHEET:
                 sheet.add(window.samples_mv, RATE_HZ, UNKNOWN, window.number, window.labels)
             bar.update()
     contact_sheet(sheet.windows(), folder / "deepfake_contact_sheet.png", len(sheet.signals))
+    theirs = _by_neurokit([(w.samples_mv, RATE_HZ) for w in windows])
     draws = len(windows) + refused.total()
     ours: list[Measures] = [{name: w.report.measures[name].value for name in MEASURED} for w in windows]
     peak_to_peak = np.percentile([np.ptp(w.samples_mv) for w in windows], (5, 50, 95))
     result = {
         "commit": commit(),
         "deepfake_ecg": metadata.version("deepfake-ecg"),
-        "neurokit2": metadata.version("neurokit2"),
+        "neurokit2": version,
         "delineator": delineator.model.id,
         "seed": seed,
         "draws": draws,

@@ -35,6 +35,7 @@ from edge_runtime.report import FINDINGS, RHYTHMS
 from edge_runtime.windows import WINDOW_S, Window
 from train import folds
 from train.augment import EM_TRAINING_SHARE, electrode_motion
+from train.codings import coded
 from train.datasets.truth import Case, ludb_cases, qtdb_cases
 from train.generators import noise
 from train.generators.hearts import RATE_HZ, synthetic_window
@@ -63,7 +64,7 @@ class TorchBackend:
 
     @torch.no_grad()
     def __call__(self, companded: NDArray[np.float32]) -> Heads:
-        out = self._net(torch.from_numpy(companded)[None, None, None])
+        out = self._net(coded(torch.from_numpy(companded)[None], self._net.spec.coding))
         return {k: v[0, :, 0].numpy() if k == "masks" else v.flatten().numpy() for k, v in out.items()}
 
 

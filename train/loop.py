@@ -27,15 +27,17 @@ from edge_runtime.ranges import INTERVALS
 from edge_runtime.report import RHYTHMS
 from train import parallel
 from train.augment import Batch, augment
+from train.codings import COMPANDED, coded
 from train.config import SOURCES, Stage, Weights
 from train.nets import STEPS, Net
 from train.targets import interval_targets
 from train.windows import MOST_BEATS, UNKNOWN, Windows
 
 
-def to_input(signal_mv: Tensor) -> Tensor:
-    """(n, 2500) conditioned mV to the net's (n, 1, 1, 2500)."""
-    return torch.asinh(signal_mv / DEFAULT.compand_mv)[:, None, None].contiguous(memory_format=torch.channels_last)
+def to_input(signal_mv: Tensor, coding: str = COMPANDED) -> Tensor:
+    """(n, 2500) conditioned mV to the net's (n, channels, 1, 2500)."""
+    companded = torch.asinh(signal_mv / DEFAULT.compand_mv)
+    return coded(companded, coding).contiguous(memory_format=torch.channels_last)
 
 
 def losses(out: Mapping[str, Tensor], batch: Batch, classes: Tensor, asked: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
@@ -187,7 +189,7 @@ def train_stage(net: Net, task: Task, folder: Path, name: str) -> Net:
             batch = parallel.share(augment(batch, noise, torch_rng, stage.noise, stage.warp)).map(lambda x: x.to(where))
             for group in optimizer.param_groups:
                 group["lr"] = stage.learning_rate * _schedule(step / steps)
-            parts = parallel.whole(losses(net(to_input(batch.signal_mv)), batch, classes, asked))
+            parts = parallel.whole(losses(net(to_input(batch.signal_mv, net.spec.coding)), batch, classes, asked))
             optimizer.zero_grad(set_to_none=True)
             total(parts, stage.weights).backward()
             parallel.add_gradients(net)
@@ -239,7 +241,7 @@ def validate(
     for windows in task.validation.values():
         for start in range(0, len(windows), 64):
             batch = _take(windows, np.arange(start, min(start + 64, len(windows)))).map(lambda x: x.to(where))
-            _gather(sums, losses(net(to_input(batch.signal_mv)), batch, classes, asked))
+            _gather(sums, losses(net(to_input(batch.signal_mv, net.spec.coding)), batch, classes, asked))
     means = _means(sums)
     return means, sum(w * means.get(name, 0.0) for name, w in vars(task.stage.weights).items())
 

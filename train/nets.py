@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from edge_runtime.ranges import INTERVALS
 from edge_runtime.report import FINDINGS, RHYTHMS
+from train.codings import CODINGS, COMPANDED
 from train.parallel import BatchNorm
 
 STEPS = 1280  # of the masks, at 125 Hz
@@ -32,7 +33,7 @@ WINDOW_HEADS = {
 
 @dataclass(frozen=True)
 class NetSpec:
-    """Channels at 125, 62.5, 31.25 ... Hz, blocks at each level and their kind, kernel length."""
+    """Channels at 125, 62.5, 31.25 ... Hz, blocks at each level and their kind, kernel length; one of CODINGS."""
 
     channels: tuple[int, ...] = (12, 20, 30, 42, 48)
     blocks: tuple[int, ...] = (1, 1, 1, 1, 2)
@@ -40,6 +41,7 @@ class NetSpec:
     kernel: int = 7
     window_channels: int = 64
     dropout: float = 0.2
+    coding: str = COMPANDED
 
 
 def conv(c_in: int, c_out: int, kernel: int, stride: int = 1, groups: int = 1, padding: int | None = None) -> nn.Conv2d:
@@ -153,13 +155,14 @@ class WholeWindow(nn.Module):
 
 
 class Net(nn.Module):
-    """(n, 1, 1, 2500) companded window -> masks (n, 3, 1, 1280) and each of WINDOW_HEADS (n, count, 1, 1), logits."""
+    """(n, channels, 1, 2500) coded window -> masks (n, 3, 1, 1280) and each WINDOW_HEADS (n, count, 1, 1), logits."""
 
     def __init__(self, spec: NetSpec = NetSpec()) -> None:
         super().__init__()
+        self.spec = spec
         c, k, make = spec.channels, spec.kernel, BLOCKS[spec.kind]
         # 37 = 7 to centre the stem's 15 taps + 30 so that 2500 samples become 1280 = 5 * 2^8 steps.
-        self.stem = ConvNorm(1, c[0], 15, stride=2, padding=37)
+        self.stem = ConvNorm(CODINGS[spec.coding].channels, c[0], 15, stride=2, padding=37)
         self.levels = nn.ModuleList(
             nn.Sequential(*(make(c[i], k, j) for j in range(spec.blocks[i]))) for i in range(len(c))
         )

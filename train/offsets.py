@@ -35,7 +35,7 @@ def fit_offsets(net: Net, sets: Iterable[Windows], most: int = 400, seed: int = 
             continue
         for i in rng.choice(len(windows), min(most, len(windows)), replace=False):
             signal = torch.from_numpy(windows.signal_uv[i : i + 1].astype(np.float32) * 1e-3)
-            seen = GRID.read(net(to_input(signal))["masks"][0, :, 0].numpy())
+            seen = GRID.read(net(to_input(signal, net.spec.coding))["masks"][0, :, 0].numpy())
             for truth in GRID.waves(windows.mask[i].astype(np.float32) / 255):
                 same = [w for w in seen if w.kind == truth.kind]
                 if not same:

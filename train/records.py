@@ -92,7 +92,7 @@ def findings_logits(run: Run, fold: str, windows: Windows) -> NDArray[np.float64
     net, parts = run.load("transfer", fold), []
     for start in range(0, len(windows), 64):
         signal = torch.from_numpy(windows.signal_uv[start : start + 64].astype(np.float32) * 1e-3)
-        parts.append(net(to_input(signal))["findings"].flatten(1).numpy())
+        parts.append(net(to_input(signal, net.spec.coding))["findings"].flatten(1).numpy())
     return np.concatenate(parts).astype(np.float64)
 
 

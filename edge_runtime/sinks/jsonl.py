@@ -3,33 +3,42 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TextIO
 
 from edge_runtime.errors import UsageError
 from edge_runtime.report import Report
+from edge_runtime.sinks.lines import LineFile
 
 
 class JsonLines:
-    """A line a report, flushed, so that a kill costs at most the report in flight."""
+    """A line a report, handed to the system at once, so that a kill costs at most the report in flight."""
 
-    def __init__(self, file: TextIO, owned: bool) -> None:
-        self._file, self._owned = file, owned
+    def __init__(self, file: LineFile | None) -> None:
+        self._file = file  # None is standard output
 
     @classmethod
-    def open(cls, target: str) -> JsonLines:
+    def open(cls, target: str, tell: Callable[[str], None] = lambda message: None) -> JsonLines:
         """`-` is standard output; a file is appended to. Raises UsageError."""
         if target == "-":
-            return cls(sys.stdout, False)
+            return cls(None)
         try:
-            return cls(Path(target).open("a", encoding="utf-8"), True)
+            return cls(LineFile(Path(target), tell))
         except OSError as error:
             raise UsageError(f"--out {target}: cannot be written ({error.strerror}); choose another file") from error
 
+    @property
+    def lost(self) -> int:
+        return self._file.backlog.lost if self._file else 0
+
     def write(self, report: Report) -> None:
-        self._file.write(report.to_json() + "\n")
-        self._file.flush()
+        line = report.to_json()
+        if self._file:
+            self._file.backlog.put(line)
+        else:
+            sys.stdout.write(line + "\n")
+            sys.stdout.flush()
 
     def close(self) -> None:
-        if self._owned:
+        if self._file:
             self._file.close()

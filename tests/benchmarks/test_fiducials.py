@@ -14,8 +14,8 @@ from benchmarks.matching import better_of, matched, point_tables, score, wave_ta
 from benchmarks.report import fiducials_markdown
 from edge_runtime.delineation import QRS, P, T
 from tests.fakes import FakeBackend, ecg_of, model_that_states_all, regular_waves
-from train import neurokit
 from train.datasets.annotations import AnnotatedWave
+from train.peers import NEUROKIT, Answer, ask, installed
 
 RESULTS = Path(__file__).parent.parent.parent / "benchmarks" / "results"
 EVERYWHERE = [(-1e9, 1e9)]
@@ -134,20 +134,21 @@ def test_a_net_that_sees_what_the_hand_saw_scores_full_marks_through_the_product
     assert set(tables({GROUPS[0]: [score([], [], [])]})) == {GROUPS[0], GROUPS[2]}
 
 
-@pytest.mark.skipif(neurokit.version() is None, reason="needs neurokit2: pip install -e '.[train]'")
+@pytest.mark.skipif(not installed(NEUROKIT), reason="needs neurokit2: make peers")
 def test_the_peer_is_read_as_it_means_its_points() -> None:
     """On hearts that no method can miss: R peaks on the sample, P and T near."""
-    (outcome, _) = outcomes_of(stretch("ludb"), peer_waves).values()
+    asked = stretch("ludb")
+    answers = iter(ask(NEUROKIT, [(mv, asked.sampling_rate_hz) for mv in asked.leads_mv]).answers)
+    (outcome, _) = outcomes_of(asked, lambda mv, rate: peer_waves(next(answers))).values()
     points, waves = point_tables([outcome]), wave_tables([outcome])
     assert waves["QRS"]["sensitivity"] > 0.9
     assert abs(points["QRS peak"]["mean"]) < 5
     assert abs(points["P peak"]["mean"]) < 20
 
 
-@pytest.mark.parametrize("found", [{}, {"ECG_R_Peaks": np.array([1.0, 2.0])}])
-def test_where_the_peer_fails_it_has_found_nothing(found: dict, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(neurokit, "delineated", lambda mv, rate: found)
-    assert peer_waves(np.zeros(2500), 250.0) == ()
+@pytest.mark.parametrize("found", [{}, {"R": np.array([1.0, 2.0])}])
+def test_where_the_peer_fails_it_has_found_nothing(found: dict) -> None:
+    assert peer_waves(Answer(found, None, "IndexError: 0", 1.0, 1.0)) == ()
 
 
 def committed() -> dict:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,10 +11,12 @@ from hypothesis import strategies as st
 
 from edge_runtime.backends import Backend
 from edge_runtime.bundle import Bundle
+from edge_runtime.episodes import latest
 from edge_runtime.monitor import Monitor
 from edge_runtime.offline import analyse_record
 from edge_runtime.records import Lead, Record
 from edge_runtime.report import Report
+from edge_runtime.sinks.recorder import Recorder, replay
 from edge_runtime.stream import Stream
 from edge_runtime.wearable import wearable_of
 from firmware_bridge.boards import BOARDS, Board
@@ -96,9 +100,39 @@ def test_any_chunking_of_the_bytes_gives_the_same_reports(cuts: list[int]) -> No
     def fresh() -> Stream:
         return stream_of(FakeBackend())
 
-    assert [comparable(r) for r in reports_of(pieces(cuts), fresh)] == [
-        comparable(r) for r in reports_of(pieces([]), fresh)
-    ]
+    cut, whole = reports_of(pieces(cuts), fresh), reports_of(pieces([]), fresh)
+    assert [comparable(r) for r in cut] == [comparable(r) for r in whole]
+    assert [r.episodes for r in cut] == [r.episodes for r in whole]
+
+
+def test_what_lasts_is_an_episode_and_comes_with_the_reports(fake: FakeBackend) -> None:
+    reports = reports_of(events(record(90.0), "lead_off@45+15"), lambda: stream_of(fake))
+    (*_, normal, off) = found = latest(e for r in reports for e in r.episodes)
+    assert [e.kind for e in found] == ["normal", "lead_off", "normal"]
+    assert found[0].start_s <= 15 and found[1].start_s == pytest.approx(45, abs=6)
+    assert (normal.open, off.open) == (False, True)
+
+
+def test_a_replay_has_the_same_episodes(tmp_path: Path, fake: FakeBackend) -> None:
+    given_events = list(events(record(60.0), "lead_off@30+5,unplug@45+4"))
+    recorder = Recorder(tmp_path / "kept", "port", "native", print)
+    for event in given_events:
+        recorder.event(*event)
+    recorder.close()
+    live = reports_of(iter(given_events), lambda: stream_of(fake))
+    again = list(replay(tmp_path / "kept", model_that_states_all(), fake))
+    assert [e.kind for e in latest(e for r in live for e in r.episodes)] == ["normal", "lead_off", "absent"]
+    assert [(r.state, r.episodes) for r in again] == [(r.state, r.episodes) for r in live]
+
+
+def test_windows_that_share_nothing_are_looked_at_for_how_the_lead_is_worn(fake: FakeBackend) -> None:
+    what = record(65.0)
+    turned = replace(what, leads=(replace(what.leads[0], counts=2048 - what.leads[0].counts),))
+    for given_record, kinds in ((what, ["normal"]), (turned, ["normal", "inverted"])):
+        reports = [r for r in reports_of(events(given_record), lambda: stream_of(fake)) if r.state == "ok"]
+        looked = [r.end_s for r in reports if r.upright is not None]
+        assert [round(t) for t in looked] == [10, 20, 30, 40, 50, 60]
+        assert [e.kind for e in latest(e for r in reports for e in r.episodes)] == kinds
 
 
 def test_one_percent_of_lost_frames_does_not_blind_it(fake: FakeBackend) -> None:

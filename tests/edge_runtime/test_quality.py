@@ -5,7 +5,7 @@ import pytest
 
 from edge_runtime import quality
 from edge_runtime.conditioning import condition
-from edge_runtime.delineation import beats_of, doubt_of, probability_of
+from edge_runtime.delineation import QRS, Beat, Wave, beats_of, doubt_of, probability_of
 from tests.conftest import need
 from tests.fakes import ecg_of, logits_of, regular_waves
 
@@ -13,8 +13,8 @@ ECG = ecg_of(regular_waves(), 250)
 RNG = np.random.default_rng(2)
 
 
-def gate(x: np.ndarray) -> str | None:
-    return quality.gate(x, condition(x, 250), 250)
+def gate(x: np.ndarray, clipped: bool = False) -> str | None:
+    return quality.gate(x, condition(x, 250), 250, clipped)
 
 
 def test_a_clean_window_passes() -> None:
@@ -29,6 +29,43 @@ def test_flat(x: np.ndarray) -> None:
 def test_clipped() -> None:
     wandering = ECG + 1.5 * np.sin(np.arange(2500) / 150) + RNG.normal(0, 0.01, 2500)
     assert gate(wandering.clip(-1.0, 1.0)) == "clipped"
+
+
+@pytest.mark.parametrize("rail", [3.0, -3.0])
+@pytest.mark.parametrize("seconds", [2.5, 4.0, 7.5])
+def test_an_amplifier_that_stays_at_its_end_has_no_electrode(rail: float, seconds: float) -> None:
+    x = ECG + RNG.normal(0, 0.01, 2500)
+    x[-round(seconds * 250) :] = rail
+    assert gate(x) == "lead_off"
+    assert gate(np.where(x == rail, np.median(ECG), x)) == "flat", "held in the middle, it is a converter that sticks"
+
+
+def test_a_constant_is_an_electrode_that_is_off_only_where_the_device_knows_its_end() -> None:
+    assert gate(np.full(2500, 1.5)) == "flat"
+    assert gate(np.full(2500, 1.5), clipped=True) == "lead_off"
+    assert gate(ECG + RNG.normal(0, 0.01, 2500), clipped=True) == "clipped"
+
+
+def test_a_wire_in_the_air_is_an_antenna() -> None:
+    t, hiss = np.arange(2500) / 250, RNG.normal(0, 0.005, 2500)
+    for hz in (50, 60):
+        for loud in (1, 0.01):
+            assert gate(0.3 * np.sin(2 * np.pi * hz * t) + loud * hiss) == "lead_off"
+    assert gate(2 * hiss) == "low_amplitude"
+    assert gate(0.1 * hiss) == "flat"
+
+
+def beats(*r_peaks_s: float) -> list[Beat]:
+    return [Beat(t, Wave(QRS, t - 0.04, t + 0.05), None, None) for t in r_peaks_s]
+
+
+def test_a_heart_has_to_be_seen_from_beginning_to_end() -> None:
+    whole = np.arange(0.4, 10, 0.8)
+    assert quality.seen_throughout(beats(*whole), 10)
+    assert not quality.seen_throughout(beats(*whole[:8]), 10), "nothing for the last four seconds"
+    assert not quality.seen_throughout(beats(*whole[-8:]), 10), "nor for the first"
+    assert quality.seen_throughout(beats(0.5, 2.5, 6.4), 10), "a heart that pauses anyway"
+    assert quality.seen_throughout(beats(), 10), "that there is none is said elsewhere"
 
 
 def test_a_quiet_baseline_of_a_coarse_adc_is_not_clipping() -> None:

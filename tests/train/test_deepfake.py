@@ -10,13 +10,13 @@ import torch
 from edge_runtime.delineation import QRS, MaskGrid, P, T, Wave
 from edge_runtime.errors import UsageError
 from edge_runtime.records import read_record
-from train import neurokit
 from train.datasets.annotations import read_waves
 from train.deepfake_report import agreement, generate_deepfake, population
 from train.generators import deepfake
 from train.generators.deepfake import Delineator, Generator, deepfake_window, deepfake_windows, p_label, sure_of
 from train.generators.hearts import RATE_HZ, synthetic_window
 from train.nets import Net, NetSpec
+from train.peers import NEUROKIT, ask, installed, measures
 from train.windows import UNKNOWN, Windows
 
 GRID = MaskGrid()
@@ -183,23 +183,27 @@ def test_agreement_is_over_the_windows_that_both_state() -> None:
     assert population(ours)["qt_ms"] == {"n": 0}
 
 
+needs_neurokit = pytest.mark.skipif(not installed(NEUROKIT), reason="needs neurokit2: make peers")
+
+
+@needs_neurokit
 def test_neurokit_gives_the_measures_of_a_heart_whose_rate_is_known() -> None:
-    pytest.importorskip("neurokit2", reason="needs the package neurokit2: pip install neurokit2==0.2.12")
     hearts = (synthetic_window(np.random.default_rng([1, i])) for i in range(5, 100))
+    chosen = [h for h in hearts if h.rhythm == "sinus"][:8]
+    signals = [(h.samples_mv, RATE_HZ) for h in chosen] + [(np.zeros(n), RATE_HZ) for n in (5000, 0)]
+    found = [measures(answer, 10.0) for answer in ask(NEUROKIT, signals).answers]
     rates = []
-    for heart in [h for h in hearts if h.rhythm == "sinus"][:8]:
+    for heart, said in zip(chosen, found, strict=False):
         onsets = [w.onset_s for w in heart.waves if w.kind == QRS and 0 < w.onset_s < 9.9]
-        found = neurokit.measures(heart.samples_mv, RATE_HZ)["hr_bpm"]
-        rates.append((found or 0.0) * (onsets[-1] - onsets[0]) / (60 * (len(onsets) - 1)))
+        rates.append((said["hr_bpm"] or 0.0) * (onsets[-1] - onsets[0]) / (60 * (len(onsets) - 1)))
     assert np.median(rates) == pytest.approx(1.0, rel=0.05), "odd hearts may mislead it, most do not"
-    assert set(neurokit.measures(np.zeros(5000), RATE_HZ).values()) == {None}
-    assert set(neurokit.measures(np.zeros(0), RATE_HZ).values()) == {None}
+    assert [set(said.values()) for said in found[-2:]] == [{None}, {None}]
 
 
+@needs_neurokit
 def test_the_report_stands_beside_the_windows_that_it_is_of(
     generator: Generator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("neurokit2", reason="needs the package neurokit2: pip install neurokit2==0.2.12")
     monkeypatch.setenv("LEADWIRE_DATA", str(tmp_path / "none"))
     result = generate_deepfake(1, 3, tmp_path)
     assert result["neurokit2_on_ludb_lead_i"] is None

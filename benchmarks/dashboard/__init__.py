@@ -1,0 +1,1 @@
+"""The dashboard with simulated wearables before it: its pictures, and what it does with what it should refuse."""
