@@ -34,7 +34,6 @@ _VERSION_1 = (
         start_s REAL NOT NULL, end_s REAL NOT NULL, start_utc_ms INTEGER, end_utc_ms INTEGER,
         confidence REAL, reports INTEGER NOT NULL, open INTEGER NOT NULL,
         UNIQUE (stream, number))""",
-    "CREATE INDEX episode_by_time ON episode (stream, start_utc_ms)",
     # A message to the broker each: a report, or as it then is that report's stream's episode of that number.
     "CREATE TABLE outbox (id INTEGER PRIMARY KEY, report INTEGER NOT NULL, episode INTEGER)",
     # For people.
@@ -80,7 +79,11 @@ def open_to_write(path: Path, migrations: Sequence[Sequence[str]] = MIGRATIONS) 
     connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
     try:
         _check(connection, path, len(migrations))
+        # A report changes a few bytes of a few pages, and each of them is written whole: a card lives longer on small
+        # ones. Measured: 5.1 kB a report with its episode and its place in the outbox, 17.5 kB with pages of 4096.
+        connection.execute("PRAGMA page_size = 1024")  # of a new file
         connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA wal_autocheckpoint = 4000")  # pages
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA journal_size_limit = 16777216")  # of a log that grew while somebody read for long
         _migrate(connection, migrations)

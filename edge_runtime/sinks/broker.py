@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import ssl
 import sys
 import uuid
 from collections.abc import Callable
@@ -16,6 +15,8 @@ from urllib.parse import quote, unquote, urlsplit
 from edge_runtime.errors import UsageError
 
 if TYPE_CHECKING:
+    import ssl
+
     from paho.mqtt.client import Client
 
 PASSWORD = "LEADWIRE_MQTT_PASSWORD"
@@ -125,6 +126,8 @@ def _password(options: MqttOptions) -> str | None:
 
 
 def _tls_of(options: MqttOptions) -> ssl.SSLContext:
+    import ssl  # not for every run
+
     try:
         context = ssl.create_default_context(cafile=options.ca)
         if options.cert:

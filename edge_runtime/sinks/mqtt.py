@@ -30,7 +30,8 @@ _LATEST_EVERY_S, _STATUS_EVERY_S = 10.0, 60.0
 _REFUSED_S = 60.0  # until the broker is asked again what it refused
 _TAKE_OVER_EVERY_S = 5.0
 _SAY_AGAIN_S = 600.0
-_LAST_S, _LOOK_EVERY_S = 5.0, 0.02  # how long the end waits for the broker
+_STAY_S, _STAY_EVERY_S = 0.25, 0.75  # how long a call may wait for the broker, and how soon again
+_LAST_S, _LOOK_EVERY_S = 5.0, 0.02  # how long the end waits for it
 _LONGEST_TOPIC = 65535  # bytes
 _HEADER = 64  # bytes of a message beside its topic and its payload, at most
 _NO_ROOM = 15  # paho's MQTT_ERR_QUEUE_SIZE: of all that publish says, the one that means it was not taken
@@ -41,7 +42,7 @@ class Mqtt:
     """A sink beside the store: what it sends is what is in the store's outbox, so nothing is lost while the broker is
     away. What it is given itself it shows as each source's retained newest report.
 
-    All is done in `write`, once a report and without waiting for the network: that is paho's own thread's, and its
+    All is done in `write`, once a report, a quarter of the time at most: the network is paho's own thread's, and its
     callbacks only put what they hear into a queue. Raises UsageError where the options cannot be right, ImportError
     without paho-mqtt. unsent: messages that never will be.
     """
@@ -63,7 +64,7 @@ class Mqtt:
         self._flying: dict[int, int] = {}  # places in the outbox by message id
         self._taken: list[int] = []  # places whose message the broker has, and which are not removed yet
         self._is_ours, self._ask_s = False, _NEVER  # the outbox
-        self._hold_s = self._status_s = _NEVER
+        self._hold_s = self._status_s = self._stay_s = _NEVER
         self._latest: dict[str, tuple[tuple[str, str | None], float]] = {}  # of each source: what it said, and when
         self._said: dict[str, float] = {}
         self._complained = True
@@ -76,16 +77,13 @@ class Mqtt:
             if self._connection:
                 self._show(report)
                 self._show_status()
-            self._send()
+            self._send_for(_STAY_S if self._now() >= self._stay_s else 0.0)
 
     def close(self) -> None:
         """Sends for a few seconds more what there is to send, if the broker is there; the rest stays in the outbox."""
         if self._is_ours:
-            end_s = self._now() + _LAST_S
             self._listen()
-            while self._send() and self._now() < end_s:
-                time.sleep(_LOOK_EVERY_S)
-                self._listen()
+            self._send_for(_LAST_S)
             if self._connection:
                 self._publish(STATUS, _status("offline"))
             self._client.disconnect()
@@ -169,6 +167,14 @@ class Mqtt:
             self._status_s = self._now()
             with contextlib.suppress(Unavailable):  # `_send` says it
                 self._publish(STATUS, _status("online", waiting=self._outbox.waiting(), unsent=self.unsent))
+
+    def _send_for(self, seconds: float) -> None:
+        """Until there is nothing more to send, and so long at most: what has waited for hours goes in minutes."""
+        end_s = self._now() + seconds
+        while self._send() and self._now() < end_s:
+            self._stay_s = end_s + _STAY_EVERY_S
+            time.sleep(_LOOK_EVERY_S)
+            self._listen()
 
     def _send(self) -> bool:
         """Whether there may be more to send."""

@@ -18,7 +18,7 @@ import pytest
 MOSQUITTO = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
 
 
-def wait_for(done: Callable[[], bool], seconds: float = 40.0, doing: Callable[[], object] = lambda: None) -> None:
+def wait_for(done: Callable[[], bool], seconds: float = 90.0, doing: Callable[[], object] = lambda: None) -> None:
     """Until it is so, doing something meanwhile; the deadline is for what will never be."""
     end = time.monotonic() + seconds
     while not done():

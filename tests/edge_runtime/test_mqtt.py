@@ -166,7 +166,7 @@ for i in range(first, 10**9):
 def test_a_broker_that_restarts_and_a_sender_that_is_killed_lose_nothing(mosquitto: Mosquitto, tmp_path: Path) -> None:
     url, path, written = url_of(mosquitto), tmp_path / "store.db", 0
     with listening(mosquitto) as listener:
-        for steps in ((100, mosquitto.stop), (150, mosquitto.start), (120, mosquitto.stop), (90, mosquitto.start)):
+        for steps in ((60, mosquitto.stop), (80, mosquitto.start), (60, mosquitto.stop), (60, mosquitto.start)):
             with subprocess.Popen(
                 [sys.executable, "-c", _SENDER, str(path), url, str(written)], stdout=subprocess.PIPE, text=True
             ) as sender:
