@@ -46,10 +46,10 @@ def test_imports_run_one_way(room: str) -> None:
         assert not imports_of(path) & above, path
 
 
-def test_only_the_link_knows_serial_and_only_the_session_has_threads() -> None:
+def test_only_the_link_knows_serial_and_only_the_session_and_the_dashboard_have_threads() -> None:
     device = [p for room in ("firmware_bridge", "edge_runtime") for p in (ROOT / room).rglob("*.py")]
     assert [p.name for p in device if "serial" in imports_of(p)] == ["link.py"]
-    assert {p.parent.name for p in device if "threading" in imports_of(p)} == {"session"}
+    assert {p.parent.name for p in device if "threading" in imports_of(p)} == {"session", "dashboard"}
 
 
 def test_a_report_needs_numpy_and_a_back_end_and_nothing_heavy() -> None:
@@ -108,6 +108,7 @@ def test_the_wheel_holds_the_bundle_and_the_schema(tmp_path: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     for needed in (
         "edge_runtime/report.schema.json",
+        *(f"edge_runtime/dashboard/static/{name}" for name in ("index.html", "style.css", "app.js", "icon.svg")),
         *(f"edge_runtime/bundles/default/model.{e}" for e in ("json", "onnx", "tflite")),
     ):
         assert needed in names

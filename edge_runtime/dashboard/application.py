@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from importlib import resources
+from typing import Any, TypeVar
 from urllib.parse import parse_qs
 
 from starlette.applications import Starlette
@@ -35,6 +36,7 @@ from edge_runtime.dashboard.past import Archive, Unavailable
 from edge_runtime.dashboard.words import words
 
 MOST_CLIENTS = 16
+_T = TypeVar("_T")
 _LONGEST_FORM = 2048
 _WRONG_TOKENS = (0.1, 10.0)  # a second, and at once, from one address
 
@@ -105,10 +107,10 @@ def application(feed: Feed, access: Access, archive: Archive | None) -> ASGIApp:
         return RedirectResponse("/login.html?wrong", 303)
 
     async def past_days(request: Request) -> Response:
-        return await _answer(archive, lambda kept: kept.days(source_of(request.query_params)))
+        return await _answer(archive, request, source_of, Archive.days)
 
     async def past_stretch(request: Request) -> Response:
-        return await _answer(archive, lambda kept: kept.stretch(stretch_of(request.query_params)))
+        return await _answer(archive, request, stretch_of, Archive.stretch)
 
     async def live(socket: WebSocket) -> None:
         if not access.knows_origin(socket.headers.get("origin"), socket.headers.get("host")):
@@ -270,11 +272,17 @@ async def _form(request: Request) -> dict[str, list[str]] | None:
     return parse_qs(body.decode("utf-8", "replace"), max_num_fields=4) if body.count(b"&") < 4 else {}
 
 
-async def _answer(archive: Archive | None, ask: Callable[[Archive], Awaitable[dict[str, object]]]) -> Response:
+async def _answer(
+    archive: Archive | None,
+    request: Request,
+    asked_by: Callable[[Mapping[str, str]], _T],
+    ask: Callable[[Archive, _T], Awaitable[dict[str, Any]]],
+) -> Response:
     try:
+        asked = asked_by(request.query_params)
         if archive is None:
             raise Unavailable("nothing is kept: this process runs without a store")
-        return JSONResponse(await ask(archive))
+        return JSONResponse(await ask(archive, asked))
     except ValueError as error:
         return JSONResponse({"error": str(error)}, 400)
     except Unavailable as error:

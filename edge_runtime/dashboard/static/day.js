@@ -129,7 +129,7 @@ export class Day {
 
   draw() {
     if (!this.view || $("day").hidden || $("day-found").hidden) return;
-    const { view } = this, seconds = `${dayOf(view.begin)}, ${view.holes.length} stretches without reports`;
+    const { view } = this, seconds = `${dayOf(view.begin)}, ${view.holes.length === 1 ? "1 stretch" : `${view.holes.length} stretches`} without reports`;
     drawTrend($("chart-hr"), MEASURES.slice(0, 1), view, 30);
     drawTrend($("chart-ms"), INTERVALS, view, 100);
     legend($("day-legend"), drawRhythm($("chart-rhythm"), view), this.words.rhythms);
