@@ -91,7 +91,10 @@ def _usual_store() -> Path:
     service, data = os.environ.get("STATE_DIRECTORY"), os.environ.get("XDG_DATA_HOME")
     if service:
         return Path(service.partition(":")[0]) / "leadwire.db"
-    return (Path(data) if data else Path.home() / ".local" / "share") / "leadwire" / "leadwire.db"
+    try:
+        return (Path(data) if data else Path.home() / ".local" / "share") / "leadwire" / "leadwire.db"
+    except RuntimeError:
+        raise UsageError("this user has no home for a store; give --store FILE, or none") from None
 
 
 def _store(options: StoreOptions, around: Around) -> Sink | None:
@@ -149,7 +152,7 @@ def _mqtt(options: MqttOptions, around: Around) -> Sink:
 
 @dataclass(frozen=True)
 class DashboardSection:
-    """where: `[HOST:]PORT`; token_file: whose first line has to be known elsewhere than on this machine; names: by which
+    """where: `[HOST:]PORT`; token_file: its first line has to be known elsewhere than on this machine; names: by which
     it is called beside its address, as behind a proxy."""
 
     where: str = "8080"
@@ -189,7 +192,7 @@ ROWS = (  # in this order they are opened, and closed: what the store has is sen
         "store",
         lambda: StoreOptions,
         _store,
-        (Flag("--store", "path", "FILE", f"SQLite, in which every report is kept (default {_usual_store()}), or none"),),
+        (Flag("--store", "path", "FILE", "SQLite, for every report (default ~/.local/share/leadwire); or none"),),
         always=True,
     ),
     Row(
@@ -212,7 +215,9 @@ ROWS = (  # in this order they are opened, and closed: what the store has is sen
         _dashboard,
         (
             Flag("--dashboard", "where", "[HOST:]PORT", "show it in a browser (default 127.0.0.1:8080)", alone="8080"),
-            Flag("--dashboard-token", "token_file", "FILE", "a word that one has to know elsewhere than on this machine"),
+            Flag(
+                "--dashboard-token", "token_file", "FILE", "a word that one has to know elsewhere than on this machine"
+            ),
         ),
         "dashboard",
     ),
