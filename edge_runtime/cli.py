@@ -29,8 +29,12 @@ EXAMPLE = """
   port = "/dev/serial/by-id/..."
   board = "ad8232"
 
-  [out]                 # a section for each of the sinks above
-  path = "reports.jsonl"
+  [store]               # a section for each of the sinks above
+  path = "ward.db"
+  keep_days = 365
+
+  [dashboard]
+  where = "8080"
 """
 
 

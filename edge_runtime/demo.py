@@ -45,7 +45,11 @@ def demo(folder: Path, speed: float, tell: Callable[[str], None]) -> None:
                     raise LeadwireError(
                         f"the simulated wearable did not start: {(device.stderr or sys.stdin).read().strip()}"
                     )
-                values: dict[str, Any] = {"device": [{"port": str(link)}], "out": {"path": str(reports)}}
+                values: dict[str, Any] = {
+                    "device": [{"port": str(link)}],
+                    "out": {"path": str(reports)},
+                    "store": {"path": "none"},  # what is played is nobody's heart to keep
+                }
                 if picture:
                     values["picture"] = {"path": str(picture)}
                 options = options_from(values, "demo", until_s=SECONDS)

@@ -19,7 +19,7 @@ from edge_runtime.bundle import DEFAULT, Model, load_bundle
 from edge_runtime.configuration import build, read_toml
 from edge_runtime.errors import UsageError
 from edge_runtime.monitor import Monitor
-from edge_runtime.session import Lead, Session, SessionStatistics
+from edge_runtime.session import Lead, Session, SessionStatistics, room_for
 from edge_runtime.sinks import Sink
 from edge_runtime.sinks.live import Live
 from edge_runtime.sinks.recorder import Recorder
@@ -178,11 +178,12 @@ def run(options: RunOptions, tell: Callable[[str], None], done: Callable[[], boo
         _lead(device, board, model, backend, options) for device, board in zip(options.devices, boards, strict=True)
     ]
     watches: list[outputs.Watch] = []
-    around = outputs.Around(tell, tuple(lead.name for lead in leads), options.sinks, watches.append)
+    room = room_for(len(leads))
+    around = outputs.Around(tell, tuple(lead.name for lead in leads), room, options.sinks, watches.append)
     sinks: list[Sink] = [*outputs.open_sinks(options.sinks, around), Live(sys.stderr, only_changes=options.waits)]
     for lead in leads:
         lead.stream.watchers += [watch(lead.name) for watch in watches]
-    session = Session(leads, sinks, tell)
+    session = Session(leads, sinks, tell, room)
     if not options.waits:
         session.open()
     recorders = _record(options, session, tell, backend.name, model.id) if options.record else []

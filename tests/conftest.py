@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,14 @@ from tests.fakes import FakeBackend, model_that_states_all
 
 settings.register_profile("leadwire", deadline=None, max_examples=60, derandomize=True)
 settings.load_profile("leadwire")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_store_at_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What is run without a word of a store has one all the same: not among the data of who runs the tests."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -9,11 +9,13 @@ import statistics
 import struct
 import subprocess
 import sys
+import tempfile
 import termios
 import time
 import tty
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from benchmarks.runtime.devices import tape_of
@@ -51,9 +53,10 @@ def measure(full: bool) -> dict[str, Any]:
 def cold_start_s(backend: str) -> float:
     """From the start of the process to the moment at which it has read its first sample, its files being in memory."""
     tape = tape_of(RECORDS[0], 10.0, 0)
-    with _port() as (master, slave):
+    with _port() as (master, slave), tempfile.TemporaryDirectory() as folder:
         began = time.monotonic()
         command = [sys.executable, "-m", "edge_runtime.cli", "run", "--port", os.ttyname(slave), "--backend", backend]
+        command += ["--store", str(Path(folder) / "leadwire.db")]
         with subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=pinned(core(HERE))
         ) as run:

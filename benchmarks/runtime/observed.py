@@ -70,7 +70,7 @@ def _observed(job: Job, backend: str | None, more: Sequence[str]) -> Seen:
             raise LeadwireError("the devices did not start")
         (folder / "ward.toml").write_text(
             "".join(f'[[device]]\nport = "{job.port(i)}"\nname = "lead-{i}"\n' for i in range(job.leads))
-            + '[out]\npath = "-"\n'
+            + f'[out]\npath = "-"\n[store]\npath = "{folder / "leadwire.db"}"\n'
         )
         command = [sys.executable, "-m", "edge_runtime.cli", "run", "--config", str(folder / "ward.toml"), *more]
         command += ["--backend", backend] if backend else []

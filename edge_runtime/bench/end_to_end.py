@@ -55,7 +55,7 @@ def through_a_pty(
             if player.stdout is None or player.stdout.readline() != "ready\n":
                 raise UsageError(f"the simulated wearable did not start: {_last_line(player_says)}")
             command = [sys.executable, "-m", "edge_runtime.cli", "run", "--port", str(link), "--board", played.board]
-            command += ["--bundle", str(bundle), "--backend", backend]
+            command += ["--bundle", str(bundle), "--backend", backend, "--store", str(scratch / "leadwire.db")]
             monitor = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=run_says)
             with _ended(monitor):
                 _listen(monitor, player, heard, root)

@@ -3,6 +3,6 @@ for each sink. What is between them is bounded.
 """
 
 from edge_runtime.session.lead import Lead
-from edge_runtime.session.session import Session, SessionStatistics
+from edge_runtime.session.session import Session, SessionStatistics, room_for
 
-__all__ = ["Lead", "Session", "SessionStatistics"]
+__all__ = ["Lead", "Session", "SessionStatistics", "room_for"]

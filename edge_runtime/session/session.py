@@ -21,7 +21,7 @@ from firmware_bridge.link import LinkEvent
 _LOOK_EVERY_S = 0.05  # whether it is done
 _WAIT_S = 0.25  # of the monitors, for an event
 _PORTS_END_S, _MONITORS_END_S, _SINKS_END_S = 5.0, 10.0, 60.0  # how long the end waits for each
-_ROOM_REPORTS, _ROOM_S = 3600, 60  # an hour of one lead, a minute of a ward
+_ROOM_REPORTS, _ROOM_S = 3600, 60
 PORTS, MONITORS = "ports", "monitors"
 
 
@@ -36,14 +36,23 @@ class SessionStatistics:
     sink_error: str | None = None
 
 
+def room_for(leads: int) -> int:
+    """Reports that may wait for a sink: an hour of one lead's, a minute of a ward's."""
+    return max(_ROOM_REPORTS, _ROOM_S * leads)
+
+
 class Session:
     """Runs until it is told that it is done, or until nobody reads its output.
 
-    tell: hears of the ports' and sinks' troubles, from any thread.
+    tell: hears of the ports' and sinks' troubles, from any thread. room: reports that may wait for a sink.
     """
 
     def __init__(
-        self, leads: Sequence[Lead], sinks: Sequence[Sink], tell: Callable[[str], None] = lambda message: None
+        self,
+        leads: Sequence[Lead],
+        sinks: Sequence[Sink],
+        tell: Callable[[str], None] = lambda message: None,
+        room: int | None = None,
     ) -> None:
         self.leads = tuple(leads)
         self.id = uuid.uuid4().hex[:12]
@@ -53,10 +62,9 @@ class Session:
         self._beats: dict[str, float] = {}
         hop_s = min(lead.stream.monitor.hop_s for lead in self.leads)
         self._ports = Ports([lead.link for lead in self.leads], self._inboxes, hop_s, tell, self._beater(PORTS))
-        room = max(_ROOM_REPORTS, _ROOM_S * len(self.leads))
         self._stopping = threading.Event()
         self._outlets = [
-            Outlet(sink, room, tell, self._beater(f"sink {number}"), self._stopping.set)
+            Outlet(sink, room or room_for(len(self.leads)), tell, self._beater(f"sink {number}"), self._stopping.set)
             for number, sink in enumerate(sinks)
         ]
         self._away: set[int] = set()  # leads of which it was said

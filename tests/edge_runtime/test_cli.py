@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import csv
 import grp
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -154,6 +157,39 @@ def test_run_and_analyse_agree_through_a_real_pty(heart: Path, tmp_path: Path) -
     assert [{k: v for k, v in r.items() if k not in apart} for r in replayed] == [
         {k: v for k, v in r.items() if k not in apart} for r in live
     ], "what was recorded gives the same reports again"
+
+
+def test_every_sink_of_a_ward_has_every_report(heart: Path, tmp_path: Path) -> None:
+    """Store, JSON lines, CSV and dashboard of two devices, of which one is not there."""
+    ward = "".join(f'[[device]]\nport = "{tmp_path}/{name}"\nname = "{name}"\n' for name in ("here", "away"))
+    for section, key, value in (
+        ("store", "path", tmp_path / "ward.db"),
+        ("out", "path", tmp_path / "ward.jsonl"),
+        ("csv", "path", tmp_path / "ward.csv"),
+        ("dashboard", "where", "0"),
+    ):
+        ward += f'[{section}]\n{key} = "{value}"\n'
+    (tmp_path / "ward.toml").write_text(ward)
+    command = [sys.executable, "-m", "edge_runtime.cli"]
+    play = [*command, "simulate", "--record", str(heart), "--link", str(tmp_path / "here"), "--speed", "8"]
+    with subprocess.Popen(play, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as device:
+        assert device.stdout
+        device.stdout.readline()
+        done = leadwire("run", "--config", tmp_path / "ward.toml", "--for", "6")
+        device.terminate()
+    assert done.returncode == 0, done.stderr
+    rows = reports_in((tmp_path / "ward.jsonl").read_text())
+    keys = [(r["source"], r["session"], r["sequence"]) for r in rows]
+    assert {source for source, *_ in keys} == {"here", "away"}
+    assert "ok" in {r["state"] for r in rows if r["source"] == "here"}
+    assert {r["state"] for r in rows if r["source"] == "away"} == {"disconnected"}
+    with contextlib.closing(sqlite3.connect(tmp_path / "ward.db")) as store:
+        kept = store.execute("SELECT source, session, sequence FROM reports ORDER BY id").fetchall()
+    assert kept == keys
+    table = list(csv.DictReader((tmp_path / "ward.csv").read_text().splitlines()))
+    assert [(r["source"], r["session"], int(r["sequence"])) for r in table] == keys
+    assert "the dashboard is at http://127.0.0.1:" in done.stderr
+    assert "away is not there; waiting for it" in done.stderr
 
 
 def test_a_run_that_was_killed_leaves_a_folder_that_can_be_read(heart: Path, tmp_path: Path) -> None:

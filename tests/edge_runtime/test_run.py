@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ def test_flags_are_sections() -> None:
     assert sections_of(parser.parse_args([])) == {}
     assert sections_of(parser.parse_args(["--out", "x"])) == {"out": {"path": "x"}}
     for row in ROWS:
-        known = {field.name for field in fields(row.options)}
+        known = {field.name for field in fields(row.options())}
         assert {flag.field for flag in row.flags} <= known, row.name
         assert row.flags[0].name == f"--{row.name}"
 
@@ -53,7 +53,7 @@ def of(**values: Any) -> dict[str, Any]:
 
 
 BAD: dict[str, dict[str, Any]] = {
-    "unknown key 'devices'; known are device, bundle, backend, record, out": {"devices": []},
+    "unknown key 'devices'; known are device, bundle, backend, record, store, out": {"devices": []},
     "no device; give each one a": {"device": []},
     "key 'device.port' is missing": {"device": [{}]},
     "'device' must be a list": {"device": {"port": "/dev/a"}},
@@ -68,6 +68,9 @@ BAD: dict[str, dict[str, Any]] = {
     r"the name 'a\\nb' should be": {"device": [{"port": "/dev/a", "name": "a\nb"}]},
     "unknown key 'out.file'; known are path": of(out={"file": "x"}),
     "'out' must be a table": of(out="x"),
+    "unknown key 'store.keep'; known are path, keep_days": of(store={"keep": 1}),
+    "key 'mqtt.url' is missing": of(mqtt={}),
+    "'dashboard.names' must be a list": of(dashboard={"names": "x"}),
     "'bundle' must be a path, not 1": of(bundle=1),
     "'record' must be a path, not True": of(record=True),
 }
@@ -81,7 +84,7 @@ def test_what_a_config_should_not_hold_is_named(message: str) -> None:
 
 
 def around(**options: Any) -> Around:
-    return Around(print, ("a", "b"), options, lambda watch: None)
+    return Around(print, ("a", "b"), 10, options, lambda watch: None)
 
 
 def test_each_sink_that_needs_an_extra_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,14 +94,38 @@ def test_each_sink_that_needs_an_extra_names_it(monkeypatch: pytest.MonkeyPatch)
             def missing(options: Any, around: Around) -> Any:
                 raise ImportError("none", name="what_is_missing")
 
-            monkeypatch.setattr("edge_runtime.outputs.ROWS", (type(row)(**{**vars(row), "open": missing}),))
+            monkeypatch.setattr("edge_runtime.outputs.ROWS", (replace(row, open=missing),))
             with pytest.raises(UsageError, match=rf"--{row.name} needs what_is_missing: pip install 'leadwire\[\w+\]'"):
                 open_sinks({row.name: None}, around())
 
 
+def test_a_store_is_there_without_being_asked_for_and_where_it_is_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    def file(**values: Any) -> Path | None:
+        options = options_from(of(**values), "x").sinks
+        return around(**options).store
+
+    monkeypatch.setenv("XDG_DATA_HOME", "/data")
+    assert file() == Path("/data/leadwire/leadwire.db")
+    monkeypatch.delenv("XDG_DATA_HOME")
+    monkeypatch.setenv("HOME", "/home/pi")
+    assert file() == Path("/home/pi/.local/share/leadwire/leadwire.db")
+    monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/leadwire:/var/lib/other")
+    assert file() == Path("/var/lib/leadwire/leadwire.db"), "a service"
+    assert file(store={"path": "a.db"}) == Path("a.db")
+    assert file(store={"keep_days": 7}) == Path("/var/lib/leadwire/leadwire.db")
+    assert file(store={"path": "none"}) is None
+
+
+def test_mqtt_needs_the_store() -> None:
+    options = options_from(of(mqtt={"url": "mqtt://localhost"}, store={"path": "none"}), "x").sinks
+    with pytest.raises(UsageError, match="--mqtt sends what is in the store"):
+        open_sinks(options, around(**options))
+
+
 def test_a_sink_that_cannot_be_opened_leaves_none_open(tmp_path: Path) -> None:
     options = options_from(
-        of(out={"path": str(tmp_path / "x.jsonl")}, picture={"path": str(tmp_path / "x.png")}), "x"
+        of(store={"path": "none"}, out={"path": str(tmp_path / "x.jsonl")}, picture={"path": str(tmp_path / "x.png")}),
+        "x",
     ).sinks
     with pytest.raises(UsageError, match="a picture is of one lead"):
         open_sinks(options, around(**options))
