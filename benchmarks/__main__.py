@@ -17,7 +17,8 @@ _OPTIONS = {"arm": ("root", "records")}  # what a benchmark takes beside the run
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    names = ("accuracy", "fiducials", "boards", "beats", "peer", "microcontroller", "arm", "wire")
+    judged = ("accuracy", "fiducials", "quality", "longterm", "boards", "beats", "peer")
+    names = (*judged, "microcontroller", "arm", "wire")
     parser.add_argument("name", choices=names)
     parser.add_argument("--run", type=Path, default=Path("runs/default"), help="the run whose folds are judged")
     parser.add_argument("--results", type=Path, default=RESULTS)

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.arm_tables import arm_markdown
+from benchmarks.longterm_tables import longterm_markdown
 from benchmarks.markdown import table
 from benchmarks.microcontroller import markdown as microcontroller_markdown
 from benchmarks.microcontroller import xnnpack_markdown
+from benchmarks.quality_tables import quality_markdown
 from benchmarks.wire.tables import markdown as wire_markdown
 from edge_runtime.bundle import DEFAULT, load_bundle
 
@@ -352,9 +354,16 @@ MARKDOWN = {
     "wire": wire_markdown,
     "microcontroller": microcontroller_markdown,
     "arm": arm_markdown,
+    "quality": quality_markdown,
+    "longterm": longterm_markdown,
 }
 _IN_README = ("accuracy", "fiducials")
-_PAGES = {"arm": "arm.md", "microcontroller": "microcontroller.md"}  # in docs/
+_PAGES = {  # in docs/
+    "arm": "arm.md",
+    "microcontroller": "microcontroller.md",
+    "quality": "quality.md",
+    "longterm": "quality.md",
+}
 
 
 def results_of(results: Path, run: Path) -> dict[str, Any]:
