@@ -50,16 +50,17 @@ def gate(
         return "lead_off" if _at_an_end(samples_mv, FLAT_S * rate, clipped) else "flat"
     if clipped:
         return "clipped"
-    low_mv, high_mv, middle_mv = float(samples_mv.min()), float(samples_mv.max()), float(np.median(samples_mv))
-    at_rail = 0
-    for rail in (low_mv, high_mv):
-        if abs(rail - middle_mv) >= CLIPPED_REACH * (high_mv - low_mv):
-            at = samples_mv == rail
-            if longest_run(at) >= max(3, CLIPPED_S * rate):
-                at_rail += int(np.count_nonzero(at))
+    at_rail, least = 0, max(3, CLIPPED_S * rate)
+    for rail in (samples_mv.min(), samples_mv.max()):
+        at = samples_mv == rail
+        if np.count_nonzero(at) >= least and longest_run(at) >= least:  # mostly it is one sample, and soon told
+            far = abs(rail - np.median(samples_mv)) >= CLIPPED_REACH * np.ptp(samples_mv)
+            at_rail += int(np.count_nonzero(at)) if far else 0
     if at_rail >= CLIPPED_SHARE * len(samples_mv):
         return "clipped"
-    low, high = np.percentile(conditioned_mv, (0.5, 99.5))
+    last = len(conditioned_mv) - 1
+    ends = round(0.005 * last), round(0.995 * last)
+    low, high = np.partition(conditioned_mv, ends)[list(ends)]
     if high - low >= LOW_AMPLITUDE_MV:
         return "lead_off" if _partly_in_the_air(samples_mv, conditioned_mv, float(high - low), rate) else None
     if interference(samples_mv, rate).mains_mv >= ANTENNA_MV:
