@@ -164,10 +164,11 @@ def _refused(window: Window, reading: Reading, rhythm: Rhythm, model: Model) -> 
     good, bpm = quality.probability(values, model.quality), heart_rate_bpm(reading.beats)
     sure = good >= model.thresholds["quality"]
     plausible = bpm is None or quality.PLAUSIBLE_BPM[0] <= bpm <= quality.PLAUSIBLE_BPM[1]
-    if sure and plausible and quality.seen_throughout(reading.beats, len(reading.filled_mv) / rate):
+    seen = quality.seen_throughout(reading.beats, len(reading.filled_mv) / rate)
+    if sure and plausible and seen:
         return good, None
-    why = "implausible_rate" if not plausible else "noise" if not sure else "few_beats"
-    why = (None if sure and not plausible else interference(reading.filled_mv, rate).cause) or why
+    cause = None if sure and seen else interference(reading.filled_mv, rate).cause
+    why = cause or ("implausible_rate" if not plausible else "noise" if not sure else "few_beats")
     refused = replace(unmeasured(window, model, "poor_signal", why), quality=good)
     if not plausible:
         return good, refused
