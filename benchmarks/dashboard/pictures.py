@@ -9,10 +9,9 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any
-
-from edge_runtime.sinks.store import Store
 
 from benchmarks.dashboard.beds import Bed, Ward
 from benchmarks.dashboard.day import day_of
@@ -109,7 +108,7 @@ def _look(browser: Any, picture: _Picture, store: Path, day: str) -> bytes:
 
 def _write_day(path: Path, day: datetime, tell: Callable[[str], None]) -> None:
     bundle = load_bundle()
-    with closing(Store.open(path, tell)) as store:
+    with closing(import_module("edge_runtime.sinks.store").Store.open(path, tell)) as store:
         for report in day_of(day, _SOURCE, bundle.model, open_backend(bundle)):
             store.write(report)
 
