@@ -210,10 +210,10 @@ def rhythm_of(probabilities: NDArray[np.float64], model: Model) -> Rhythm:
 def findings_of(logits: NDArray[np.float32], model: Model) -> dict[str, Finding]:
     """Probabilities of PTB-XL's superclasses, each by its own slope and offset on the net's logit. A research
     output."""
-    return {
-        name: Finding(float(probability_of(slope * float(logit) + offset)))
-        for logit, (name, (slope, offset)) in zip(logits, model.findings.items(), strict=True)
-    }
+    told = [
+        slope * logit + offset for logit, (slope, offset) in zip(logits.tolist(), model.findings.values(), strict=True)
+    ]
+    return {name: Finding(p) for name, p in zip(model.findings, probability_of(told).tolist(), strict=True)}
 
 
 def unmeasured(window: Window, model: Model, state: str, why: str | None = None) -> Report:
