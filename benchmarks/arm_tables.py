@@ -35,9 +35,9 @@ def arm_markdown(result: dict[str, Any]) -> str:
             "rest), since the conditioning's floats differ in their last bits.",
             reports_table(result["reports"]),
             "### What is installed",
-            "As pip finds it for a device: the newest of all, unless the line says otherwise. pip compiles every module; "
-            "with `--no-compile`, those that run are compiled when they first do. Answers and instructions are those of "
-            "a Cortex-A72; the answers are held to LiteRT's on x86-64, ONNX Runtime's to its own.",
+            "As pip finds it for a device: the newest, unless the line says otherwise. pip compiles every module; with "
+            "`--no-compile`, those that run are compiled when they first do. Answers and instructions are those of a "
+            "Cortex-A72; the answers are held to LiteRT's on x86-64, ONNX Runtime's to its own.",
             installs_table(result["installs"]),
             "### Instructions a report",
             "Millions, of one report of a window of 10 s at 500 Hz, by stage and by whose code they ran in. Counted, "
