@@ -81,7 +81,7 @@ def _reflection(n: int, rate: float, spec: Conditioning) -> int:
 
 
 def extended(x: Samples, n: int) -> Samples:
-    """Reflected by n < len(x) samples at each end: `np.pad(x, n, mode="reflect")`, at a quarter of its cost."""
+    """Reflected by n < len(x) samples at each end: `np.pad(x, n, mode="reflect")`, at a fraction of its cost."""
     return np.concatenate([x[n:0:-1], x, x[-2 : -n - 2 : -1]])
 
 

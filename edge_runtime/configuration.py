@@ -43,6 +43,8 @@ def _value(hint: Any, value: Any, name: str, key: str) -> Any:
             return None
         (hint,) = (kind for kind in get_args(hint) if kind is not type(None))
     if is_dataclass(hint) and isinstance(hint, type):
+        if isinstance(value, hint):
+            return value
         if not isinstance(value, dict):
             raise UsageError(f"{name}: '{key}' must be a table")
         return build(hint, value, name, f"{key}.")

@@ -76,7 +76,7 @@ def evidence_of(heads: Mapping[str, NDArray[np.float32]], doubt: NDArray[np.floa
 
 
 def median(values: Sequence[float]) -> float:
-    """Of at least one. NumPy's, on a dozen numbers, costs a hundred times as much."""
+    """Of at least one. NumPy's costs many times as much on a dozen numbers."""
     ordered = sorted(values)
     half = len(ordered) // 2
     return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
