@@ -23,7 +23,7 @@ from benchmarks.arm import COUNTED, ON_CORE, a_turn
 from benchmarks.arm64 import Userland, build_wheel, call
 from benchmarks.instructions import Plugin
 from benchmarks.p_waves import Marked, code_error_uv, judge, marked, step_uv
-from benchmarks.sizes_picture import picture
+from benchmarks.sizes_picture import codings_picture, picture
 from benchmarks.sizes_tables import CORES
 from edge_runtime.backends import Backend, Heads, Tflite, head_shapes
 from edge_runtime.bundle import load_bundle
@@ -61,7 +61,7 @@ class Coded:
 
 
 def measure(run: Run, results: Path, root: Path) -> dict[str, Any]:
-    """Write `sizes.json` and `sizes.png`. root: the folder of `Userland`. Raises UsageError where nothing is trained
+    """Write `sizes.json` and two pictures. root: the folder of `Userland`. Raises UsageError where nothing is trained
     and nothing was measured."""
     plan, path = load_plan(PLAN), results / "sizes.json"
     kept = json.loads(path.read_text())["nets"] if path.exists() else {}
@@ -100,6 +100,7 @@ def measure(run: Run, results: Path, root: Path) -> dict[str, Any]:
                 kept[name]["instructions"] = by_core
     write()
     picture(out, results / "sizes.png")
+    codings_picture(out, results / "codings.png")
     return out
 
 
