@@ -187,14 +187,9 @@ def _picture(options: PictureOptions, around: Around) -> Sink:
 
 # ---- the table -------------------------------------------------------------------------------------------------------
 
-ROWS = (  # in this order they are opened, and closed: what the store has is sent when it has all of it
-    Row(
-        "store",
-        lambda: StoreOptions,
-        _store,
-        (Flag("--store", "path", "FILE", "SQLite, for every report (default ~/.local/share/leadwire); or none"),),
-        always=True,
-    ),
+# In this order they are opened, given each report, and closed: a line is nobody's hostage, and what is sent out of the
+# store is sent when it has all of it.
+ROWS = (
     Row(
         "out",
         lambda: OutOptions,
@@ -202,6 +197,13 @@ ROWS = (  # in this order they are opened, and closed: what the store has is sen
         (Flag("--out", "path", "FILE", "JSON lines: a file to append to, or - for standard output"),),
     ),
     Row("csv", lambda: CsvOptions, _csv, (Flag("--csv", "path", "FILE", "a table: a file to append to"),)),
+    Row(
+        "store",
+        lambda: StoreOptions,
+        _store,
+        (Flag("--store", "path", "FILE", "SQLite, for every report (default ~/.local/share/leadwire); or none"),),
+        always=True,
+    ),
     Row(
         "mqtt",
         _mqtt_options,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from importlib import resources
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +53,7 @@ def upright(values: NDArray[np.float64], lead: str) -> float | None:
 @cache
 def weights() -> dict[str, NDArray[np.float64]]:
     """By lead: (len(FEATURES),), as they were fitted."""
-    text = resources.files("edge_runtime").joinpath("polarity.json").read_text("utf-8")
+    text = Path(__file__).with_name("polarity.json").read_text("utf-8")
     said = json.loads(text)
     if said["features"] != list(FEATURES):
         raise ValueError("polarity.json is of other features; fit it again: python -m train.polarity")

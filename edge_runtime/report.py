@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from edge_runtime.episodes import Episode
@@ -164,7 +164,7 @@ def nothing_measured(why: str) -> tuple[dict[str, Value], Rhythm]:
 
 def schema() -> dict[str, Any]:
     """The JSON schema of a report (and of a summary, which has two keys more)."""
-    text = resources.files("edge_runtime").joinpath("report.schema.json").read_text("utf-8")
+    text = Path(__file__).with_name("report.schema.json").read_text("utf-8")
     loaded: dict[str, Any] = json.loads(text)
     return loaded
 

@@ -53,7 +53,7 @@ def of(**values: Any) -> dict[str, Any]:
 
 
 BAD: dict[str, dict[str, Any]] = {
-    "unknown key 'devices'; known are device, bundle, backend, record, store, out": {"devices": []},
+    "unknown key 'devices'; known are device, bundle, backend, record, out, csv, store": {"devices": []},
     "no device; give each one a": {"device": []},
     "key 'device.port' is missing": {"device": [{}]},
     "'device' must be a list": {"device": {"port": "/dev/a"}},
