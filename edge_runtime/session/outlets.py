@@ -14,9 +14,9 @@ _WAIT_S = 0.5
 
 
 class Outlet:
-    """lost: reports that the sink refused or that had no room. trouble: what was last said of it.
+    """lost: reports that the sink refused, that had no room, or that it took and then gave up.
 
-    enough: called where whoever reads the sink's output has gone; beat: every now and then while it is alive.
+    trouble: what was last said of it. enough: called where whoever reads the sink's output has gone; beat: every now and then while it is alive.
     """
 
     def __init__(
@@ -28,12 +28,16 @@ class Outlet:
         enough: Callable[[], None],
     ) -> None:
         self.name = type(sink).__name__
-        self.written = self.lost = 0
+        self.written = self._lost = 0
         self._given = 0
         self.trouble: str | None = None
         self._sink, self._tell, self._beat, self._enough = sink, tell, beat, enough
         self._reports: queue.Queue[Report | None] = queue.Queue(room)
         self._thread = threading.Thread(target=self._run, name=f"sink {self.name}", daemon=True)
+
+    @property
+    def lost(self) -> int:
+        return self._lost + getattr(self._sink, "lost", 0)  # a sink that lets reports wait counts them itself
 
     def start(self) -> None:
         self._thread.start()
@@ -44,7 +48,7 @@ class Outlet:
         try:
             self._reports.put_nowait(report)
         except queue.Full:
-            self.lost += 1
+            self._lost += 1
             self._said(f"{self.name} does not keep up: reports are lost, and counted")
 
     def finish(self, seconds: float) -> None:
@@ -53,8 +57,8 @@ class Outlet:
             self._reports.put(None, timeout=max(0.01, seconds))
         self._thread.join(max(0.01, seconds))
         if self._thread.is_alive():
-            left = self._given - self.written - self.lost
-            self.lost += left
+            left = self._given - self.written - self._lost
+            self._lost += left
             self._tell(f"{self.name} did not come to an end: {left} reports are not in it")
 
     def _run(self) -> None:
@@ -70,10 +74,10 @@ class Outlet:
                 self._sink.write(report)
                 self.written += 1
             except BrokenPipeError:  # whoever read our output has had enough
-                self.lost += 1
+                self._lost += 1
                 self._enough()
             except Exception as error:
-                self.lost += 1
+                self._lost += 1
                 self._said(f"a report could not be written by {self.name} ({error}); going on, losses are counted")
         try:
             self._sink.close()
