@@ -14,9 +14,8 @@ _WAIT_S = 0.5
 
 
 class Outlet:
-    """lost: reports that the sink refused, that had no room, or that it took and then gave up.
-
-    trouble: what was last said of it. enough: called where whoever reads the sink's output has gone; beat: every now and then while it is alive.
+    """lost: reports that the sink refused, that had no room, or that it took and then gave up. trouble: what was last
+    said of it. enough: called where whoever reads the sink's output has gone; beat: every now and then while it lives.
     """
 
     def __init__(
