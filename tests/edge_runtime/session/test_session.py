@@ -75,12 +75,12 @@ def until(condition: Callable[[], bool]) -> Callable[[], bool]:
 def test_a_device_that_comes_back_is_the_same_session_with_a_gap(tmp_path: Path) -> None:
     told: list[str] = []
     keeping, seen = Keeping(), list[Samples]()
-    with playing(tmp_path / "port", 60.0, fault="unplug@20+20") as plays:
+    with playing(tmp_path / "port", 600.0, fault="unplug@20+20"):
         lead = lead_at(tmp_path / "port")
         lead.stream.watchers.append(seen.append)
         session = Session([lead], [keeping], told.append)
         session.open()
-        session.run(lambda: not plays())
+        session.run(until(lambda: [r.state for r in keeping.reports[-1:]] == ["ok"] and "it is back" in " ".join(told)))
     reports = keeping.reports
     assert {report.session for report in reports} == {session.id}
     assert [report.sequence for report in reports] == list(range(len(reports)))
