@@ -7,7 +7,7 @@ import { $, GAINS, element, look, nextTheme, onLook, setGain, setKeys, setMm, se
 import { Source } from "./source.js";
 import { Ward } from "./ward.js";
 
-const SAID_AFTER_MS = 2500;
+const SAID_AFTER_MS = 2500, UPDATE_MS = 150;
 
 let words = { states: {}, whys: {}, rhythms: {} }, keeps = false, state = "joining";
 let sources = [];
@@ -73,7 +73,7 @@ const connection = new Connection({
       arrive();
     }
     for (const [i, news] of Object.entries(found ?? {})) sources[i]?.take(news, delay_s);
-    if (found) update();
+    if (found) changed = true;
   },
   state(now) { state = now; update(); },
 });
@@ -103,7 +103,13 @@ function announce(text) {
   else if (text && now - pending.since > SAID_AFTER_MS) setText($("said"), text);
 }
 
+let changed = false, updated = 0;
 function frame(now) {
+  if (changed && now - updated > UPDATE_MS) {
+    changed = false;
+    updated = now;
+    update();
+  }
   if (place.view === "live") live.frame(now);
   else if (place.view === "ward") ward.frame(now);
   requestAnimationFrame(frame);

@@ -64,7 +64,8 @@ export const MEASURES = [
   { key: "qt_ms", name: "QT", unit: "ms", tone: "qt", ends: [220, 600], digits: 0 },
   { key: "qtc_ms", name: "QTc", unit: "ms", tone: "qtc", ends: [300, 600], digits: 0, note: "Fridericia" },
 ];
-export const percent = (share) => `${Math.round(100 * share)} %`;
+/** Rounded, but nothing that is not quite certain becomes so. */
+export const percent = (share) => (share > 0.995 && share < 1 ? "over 99 %" : share > 0 && share < 0.005 ? "under 1 %" : `${Math.round(100 * share)} %`);
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const fineClock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 const day = new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeric", month: "long", year: "numeric" });

@@ -43,7 +43,7 @@ class Desk:
         context = self._browser.new_context(viewport={"width": width, "height": height}, **options)
         self._contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(60_000)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on(
             "console",
@@ -89,7 +89,7 @@ def narrow(page: Any) -> bool:
 
 def becomes(page: Any, condition: str) -> None:
     """Asks from here until it is so: the page's own policy forbids the browser to evaluate strings again and again."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not page.evaluate(condition):
         assert time.monotonic() < deadline, condition
         page.wait_for_timeout(50)
