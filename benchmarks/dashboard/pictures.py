@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from edge_runtime.backends import open_backend
 from edge_runtime.bundle import load_bundle
 from edge_runtime.dashboard import Dashboard, DashboardOptions
 from edge_runtime.errors import UsageError
+from edge_runtime.sinks.store import Store
 
 _FLAGS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-sync"
 _SOURCE = "/dev/serial/by-id/usb-bedside"
@@ -108,7 +108,7 @@ def _look(browser: Any, picture: _Picture, store: Path, day: str) -> bytes:
 
 def _write_day(path: Path, day: datetime, tell: Callable[[str], None]) -> None:
     bundle = load_bundle()
-    with closing(import_module("edge_runtime.sinks.store").Store.open(path, tell)) as store:
+    with closing(Store.open(path, tell)) as store:
         for report in day_of(day, _SOURCE, bundle.model, open_backend(bundle)):
             store.write(report)
 

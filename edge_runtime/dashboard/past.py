@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -32,8 +31,9 @@ class Past(Protocol):
 
 def open_history(path: Path) -> Past:
     """Raises LeadwireError while there is none."""
-    history: Past = import_module("edge_runtime.history").History(path)
-    return history
+    from edge_runtime.history import History  # sqlite3 is not loaded by a page without a day
+
+    return History(path)
 
 
 class Unavailable(Exception):
