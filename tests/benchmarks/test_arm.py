@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import os
+import platform
 import shutil
 import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -13,7 +16,9 @@ from benchmarks.arm64 import CORES, FOLDER, Userland, files_of, need
 from benchmarks.arm_tables import arm_markdown
 from benchmarks.instructions import OWNERS, REST, Plugin, between, owner_of
 from edge_runtime.bundle import Bundle
+from edge_runtime.conditioning import compand, condition
 from edge_runtime.errors import UsageError
+from tests.fakes import ecg_of, regular_waves
 
 _LOOP = """
 #include <unistd.h>
@@ -132,6 +137,33 @@ def test_the_processor_is_told_as_linux_tells_it(name: str) -> None:
         assert int(said["CPU part"], 16) == CORES[name].part
         assert ("asimddp" in said["Features"].split()) == (name == "cortex-a76")
     assert told["sys/devices/system/cpu/present"] == "0-3"
+
+
+_ASK = """
+import sys
+import numpy as np
+from edge_runtime.backends import open_backend
+from edge_runtime.bundle import load_bundle
+backend = open_backend(load_bundle(), "onnxruntime")
+np.savez(sys.argv[2], **backend(np.load(sys.argv[1])))
+"""
+
+
+@pytest.mark.timeout(600)
+def test_onnx_runtime_answers_alike_without_vnni(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    if shutil.which("qemu-x86_64") is None or platform.machine() != "x86_64":
+        pytest.skip("needs qemu-x86_64 on x86-64")
+    np.save(tmp_path / "window.npy", compand(condition(ecg_of(regular_waves(), 250), 250)))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    python = str(Path(sys.executable).resolve())
+    here, there = tmp_path / "here.npz", tmp_path / "there.npz"
+    for before, out in (([], here), (["qemu-x86_64", "-cpu", "Haswell"], there)):
+        command = [*before, python, "-c", _ASK, str(tmp_path / "window.npy"), str(out)]
+        subprocess.run(command, check=True, env=environment, capture_output=True)
+    with np.load(here) as ours, np.load(there) as theirs:
+        assert set(ours.files) == set(theirs.files)
+        assert [name for name in ours.files if not np.array_equal(ours[name], theirs[name])] == []
 
 
 def test_an_install_is_weighed_with_and_without_its_byte_code(tmp_path: Path) -> None:
