@@ -236,7 +236,7 @@ def play(
     speed: float = 1.0,
     on_ready: Callable[[], None] = lambda: None,
     stop: Callable[[], bool] = lambda: False,
-    on_sent: Callable[[Piece], None] = lambda piece: None,
+    on_send: Callable[[Piece], None] = lambda piece: None,
 ) -> Ledger:
     """Play the whole wearable on a pty behind `link`, `speed` times as fast as life, once its handshake was made.
 
@@ -260,8 +260,8 @@ def play(
             if piece.plugged != (cable.master >= 0):
                 cable.plug() if piece.plugged else cable.unplug()
             if talk.streaming:
+                on_send(piece)  # before: a sender that is put aside behind its write would seem to have been late
                 wearable.ledger.overrun_bytes += cable.send(piece.data)
-                on_sent(piece)
             else:
                 wearable.ledger.unasked_bytes += len(piece.data)
             if reply:  # made after this frame, so that its number is behind the frame's

@@ -29,7 +29,7 @@ def main(job: dict[str, Any]) -> None:
         if piece.samples:
             sent.append(((piece.first + piece.samples) / device.sampling_rate_hz, time.monotonic()))
 
-    play(device, Path(job["link"]), on_ready=lambda: print("ready", flush=True), on_sent=note)
+    play(device, Path(job["link"]), on_ready=lambda: print("ready", flush=True), on_send=note)
     device_s, at_s = np.array(sent, np.float64).reshape(-1, 2).T
     np.savez(job["sent"], device_s=device_s, sent_s=at_s)
 
