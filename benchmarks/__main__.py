@@ -27,6 +27,8 @@ def main(arguments: list[str]) -> int:
     names = (
         "accuracy",
         "fiducials",
+        "quality",
+        "longterm",
         "boards",
         "beats",
         "peers",

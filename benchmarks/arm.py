@@ -18,7 +18,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from benchmarks.arm64 import CORES, Userland, build_wheel, call, need, size_bytes
+from benchmarks.arm64 import CORES, Userland, build_wheel, call, need, size_bytes, versions_in
 from benchmarks.instructions import OWNERS, Plugin
 from benchmarks.on_core import CONDITIONING, NET, NOTHING, QUALITY, REPORT
 from edge_runtime.bundle import ONNX, Bundle, load_bundle
@@ -40,11 +39,13 @@ BACKENDS = {"ai-edge-litert": "tflite", "onnxruntime": "onnx"}  # and the extra 
 HERE, HASWELL = "x86-64", "haswell"  # the latter has no VNNI: u8 x s8 products may saturate in pairs
 DEFAULT_BACKEND = "ai-edge-litert"
 POST = "waves to report"
+INSTALLED_ON = "cortex-a72"  # where what a device would install is asked
 COUNTED = 20  # windows whose reports are counted
 COLD_STARTS = 15
 # Of JSON's last digit: a value that lies on the edge between two may fall on either side.
 _STEPS = {"_s": 0.001, "probability": 0.001, "confidence": 0.001, "quality": 0.001}
 _STEP = 0.1
+_NAMED = ("numpy", *BACKENDS)  # of the versions
 ON_CORE = Path(__file__).with_name("on_core.py")
 
 Heads = dict[str, NDArray[np.float32]]
@@ -57,6 +58,27 @@ class Place:
     name: str
     arm: bool
     command: Callable[[Sequence[str]], list[str]]
+
+
+@dataclass(frozen=True)
+class Install:
+    """What is typed on a device: an extra, and what is asked for beside it."""
+
+    extra: str
+    backend: str
+    more: tuple[str, ...] = ()
+
+    @property
+    def typed(self) -> str:
+        return " ".join([f"leadwire[{self.extra}]", *self.more])
+
+
+INSTALLS = (
+    Install("tflite", "ai-edge-litert"),
+    Install("tflite", "ai-edge-litert", ("ai-edge-litert==1.2.*",)),
+    Install("tflite-legacy", "tflite-runtime"),
+    Install("onnx", "onnxruntime"),
+)
 
 
 def places(userland: Userland) -> list[Place]:
@@ -94,44 +116,84 @@ def measure(run: Run, results: Path, root: Path, records: int) -> dict[str, Any]
         plugin = Plugin(folder)
         for place, backend in tqdm([(p, b) for b in BACKENDS for p in places(userland)], desc="cores"):
             site = sites[BACKENDS[backend], place.arm]
-            environment = userland.environment(site, "aarch64" if place.arm else "here")
-            environment["LEADWIRE_DATA"] = str(cache_folder())
-            python = place.command(plugin.arguments if place.arm else ())
-            call([*python, ON_CORE, folder, backend], environment)
-            with np.load(folder / "heads.npz", allow_pickle=False) as file:
-                heads[backend][place.name] = {name: file[name] for name in file.files}
+            environment = _environment(userland, place, site)
+            heads[backend][place.name], counted = ask(place, environment, folder, backend, plugin)
             if place.arm:
-                spent[backend][place.name] = stages(json.loads((folder / "loops.json").read_text()), plugin.between())
+                spent[backend][place.name] = counted
             words = ["analyse", *names, "--backend", backend, "--findings", "--fiducials"]
             said = call([*place.command(()), site / "bin/leadwire", *words], environment)
             reports[backend][place.name] = [json.loads(line) for line in said.splitlines()]
+        core = next(place for place in places(userland) if place.name == INSTALLED_ON)
+        installs = []
+        for install in tqdm(INSTALLS, desc="installs"):
+            site = userland.install(wheel, install.extra, arm=True, newest=True, more=install.more)
+            found, counted = ask(core, _environment(userland, core, site), folder, install.backend, plugin)
+            like = install.backend if install.backend in heads else DEFAULT_BACKEND
+            installs.append(
+                weighed(install, userland, site, apart({HERE: heads[like][HERE], core.name: found}), counted)
+            )
     site = sites[BACKENDS[DEFAULT_BACKEND], False]
     out: dict[str, Any] = {
         "what": "the wheel on emulated cores, held to the same wheel on x86-64; LUDB's leads I and II",
         "measured_at_commit": commit(),
         "bundle": bundle.model.id,
         "versions": {
-            **_versions([sites[extra, True] for extra in BACKENDS.values()]),
+            **{n: v for e in BACKENDS.values() for n, v in versions_in(sites[e, True]).items() if n in _NAMED},
             "qemu": call([need("qemu-aarch64", "qemu-user"), "--version"]).split()[2],
         },
         "macs": macs_of(bundle),
         "outputs": {b: {"sha256": digest(h[HERE]), "places": apart(h)} for b, h in heads.items()},
         "reports": {b: {p: compare(r[HERE], r[p]) for p in r if p != HERE} for b, r in reports.items()},
         "instructions": spent,
-        "install_bytes": {
-            extra: {"whole": size_bytes(s), "without_byte_code": size_bytes(s, byte_code=False)}
-            for (extra, arm), s in sites.items()
-            if arm
-        },
+        "installs": installs,
         "cold_start": cold_start(
             [*places(userland)[0].command(()), str(site / "bin/leadwire"), "analyse", names[0]],
-            {**userland.environment(site, "here"), "LEADWIRE_DATA": str(cache_folder())},
+            _environment(userland, places(userland)[0], site),
         ),
     }
     out["limits"] = limits(out)
     results.mkdir(parents=True, exist_ok=True)
     (results / "arm.json").write_text(json.dumps(out, indent=1) + "\n")
     return out
+
+
+def ask(
+    place: Place, environment: dict[str, str], folder: Path, backend: str, plugin: Plugin
+) -> tuple[Heads, dict[str, Counter[str]]]:
+    """The heads of the windows in `folder`, and on an emulated Arm core instructions by stage."""
+    call([*place.command(plugin.arguments if place.arm else ()), ON_CORE, folder, backend], environment)
+    with np.load(folder / "heads.npz", allow_pickle=False) as file:
+        heads = {name: file[name] for name in file.files}
+    loops = json.loads((folder / "loops.json").read_text())
+    return heads, stages(loops, plugin.between()) if place.arm else {}
+
+
+def weighed(
+    install: Install, userland: Userland, site: Path, answers: dict[str, Any], counted: dict[str, Counter[str]]
+) -> dict[str, Any]:
+    """A row of the installs. answers: of `apart`, on the one core that was asked."""
+    (said,) = answers.values()
+    plain = size_bytes(site, byte_code=False)
+    return {
+        "typed": install.typed,
+        "versions": {name: version for name, version in versions_in(site).items() if name != "leadwire"},
+        "bytes": {
+            "whole": size_bytes(site),
+            "without_byte_code": plain,
+            "with_byte_code_that_runs": plain + userland.compiled_bytes(site),
+        },
+        "core": INSTALLED_ON,
+        "windows": said["windows"],
+        "windows_apart": said["windows_apart"],
+        "most": said["most"],
+        "net": sum(counted[NET].values()),
+        "report": sum(counted[REPORT].values()),
+    }
+
+
+def _environment(userland: Userland, place: Place, site: Path) -> dict[str, str]:
+    own = userland.environment(site, "aarch64" if place.arm else "here")
+    return {**own, "LEADWIRE_DATA": str(cache_folder())}
 
 
 def _write_windows(names: list[str], folder: Path, bundle: Bundle) -> None:
@@ -273,21 +335,18 @@ def cold_start(command: list[str], environment: dict[str, str]) -> dict[str, Any
 def limits(result: dict[str, Any]) -> list[dict[str, Any]]:
     """What was to be reached, what was found, and whether it holds."""
     net = {core: sum(by[NET].values()) for core, by in result["instructions"][DEFAULT_BACKEND].items()}
-    installed = result["install_bytes"][BACKENDS[DEFAULT_BACKEND]]
     rows = [
         ("the net on a Cortex-A72, M instructions", net["cortex-a72"] / 1e6, 8.0),
         ("the same, a mask net's limit", net["cortex-a72"] / 1e6, 16.0),
         ("the net on a Cortex-A76, M instructions", net["cortex-a76"] / 1e6, 4.0),
         ("the same, a mask net's limit", net["cortex-a76"] / 1e6, 8.0),
         ("instructions a MAC on a Cortex-A76, which has dot products", net["cortex-a76"] / result["macs"], 0.35),
-        ("device install with one back end, MB", installed["whole"] / 1e6, 120.0),
-        ("the same by `pip install --no-compile`, MB", installed["without_byte_code"] / 1e6, 120.0),
+        *(
+            (f"device install by `pip install{option} '{row['typed']}'`, MB", row["bytes"][key] / 1e6, 120.0)
+            for row in result["installs"]
+            if " " not in row["typed"]
+            for option, key in (("", "whole"), (" --no-compile", "with_byte_code_that_runs"))
+        ),
         ("process start to first report here, s", result["cold_start"]["median_s"], 0.5),
     ]
     return [{"what": what, "found": round(v, 3), "limit": most, "held": v <= most} for what, v, most in rows]
-
-
-def _versions(sites: Sequence[Path]) -> dict[str, str]:
-    """Of the runtimes and of numpy, as installed."""
-    named = {d.metadata["Name"]: d.version for d in metadata.distributions(path=[str(s) for s in sites])}
-    return {name: named[name] for name in ("numpy", *BACKENDS) if name in named}

@@ -15,6 +15,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 from edge_runtime.errors import UsageError
@@ -115,12 +116,13 @@ class Userland:
                 shutil.rmtree(root / "usr/share" / name, ignore_errors=True)
             root.rename(self.root)
 
-    def install(self, wheel: Path, extra: str, arm: bool) -> Path:
+    def install(self, wheel: Path, extra: str, arm: bool, newest: bool = False, more: Sequence[str] = ()) -> Path:
         """Leadwire with one back end, in a folder of its own: for Arm from aarch64 wheels alone, else for this Python.
 
-        As pip leaves it, byte code included; the versions are the checkout's. Done again when the wheel changes.
+        As pip leaves it, byte code included. newest: what pip finds, as on a device, instead of the checkout's
+        versions; more: requirements beside ours. Done again when the wheel changes.
         """
-        target = self.folder / f"{'aarch64' if arm else 'here'}-{extra}"
+        target = self.folder / "-".join(["device" if newest else "aarch64" if arm else "here", extra, *more])
         stamp, mark = target.with_suffix(".stamp"), _content(wheel)
         if target.exists() and stamp.exists() and stamp.read_text() == mark:
             return target
@@ -140,7 +142,9 @@ class Userland:
             tags = [f"manylinux_2_{n}_aarch64" for n in range(_NEWEST_GLIBC, _OLDEST_GLIBC - 1, -1)]
             pip += [word for tag in (*tags, "manylinux2014_aarch64") for word in ("--platform", tag)]
             pip += ["--python-version", f"3.{version}", "--implementation", "cp", "--only-binary", ":all:"]
-        call([*pip, "--constraint", CHECKOUT / "constraints.txt", f"{wheel}[{extra}]"])
+        if not newest:
+            pip += ["--constraint", str(CHECKOUT / "constraints.txt")]
+        call([*pip, f"{wheel}[{extra}]", *more])
         stamp.write_text(mark)
         return target
 
@@ -163,6 +167,13 @@ class Userland:
                 path.write_text(text + "\n")
         return seen
 
+    def _byte_code(self, machine: str) -> Path:
+        return self.folder / f"bytecode-{machine}"
+
+    def compiled_bytes(self, site: Path) -> int:
+        """Byte code of those of its modules that have been run on an emulated core."""
+        return size_bytes(self._byte_code("aarch64").joinpath(*site.parts[1:]))
+
     def environment(self, site: Path, machine: str) -> dict[str, str]:
         """One thread, no other packages than the installed ones, and byte code kept outside of them."""
         plain = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "LD_"))}
@@ -171,7 +182,7 @@ class Userland:
             "PYTHONSAFEPATH": "1",
             "PYTHONNOUSERSITE": "1",
             "PYTHONHASHSEED": "0",
-            "PYTHONPYCACHEPREFIX": str(self.folder / f"bytecode-{machine}"),
+            "PYTHONPYCACHEPREFIX": str(self._byte_code(machine)),
             "OMP_NUM_THREADS": "1",
             "OPENBLAS_NUM_THREADS": "1",
         }
@@ -190,6 +201,11 @@ def size_bytes(folder: Path, byte_code: bool = True) -> int:
     """Of all files in it, with or without the byte code that pip compiles."""
     files = (p for p in folder.rglob("*") if p.is_file() and not p.is_symlink())
     return sum(p.lstat().st_size for p in files if byte_code or p.suffix != ".pyc")
+
+
+def versions_in(site: Path) -> dict[str, str]:
+    """Of what is installed there, by name."""
+    return {found.metadata["Name"]: found.version for found in metadata.distributions(path=[str(site)])}
 
 
 def _fetch(folder: Path) -> list[Path]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.markdown import table
+from train.markdown import table
 
 _PLACES = {
     "haswell": "x86-64 without VNNI (Haswell)",
@@ -34,6 +34,11 @@ def arm_markdown(result: dict[str, Any]) -> str:
             "fall on the other side of an edge between two of the JSON's last digits (0.1 bpm, 0.1 ms, 0.001 for the "
             "rest), since the conditioning's floats differ in their last bits.",
             reports_table(result["reports"]),
+            "### What is installed",
+            "As pip finds it for a device: the newest, unless the line says otherwise. pip compiles every module; with "
+            "`--no-compile`, those that run are compiled when they first do. Answers and instructions are those of a "
+            "Cortex-A72; the answers are held to LiteRT's on x86-64, ONNX Runtime's to its own.",
+            installs_table(result["installs"]),
             "### Instructions a report",
             "Millions, of one report of a window of 10 s at 500 Hz, by stage and by whose code they ran in. Counted, "
             "not timed: instructions are no cycles.",
@@ -73,6 +78,32 @@ def reports_table(reports: dict[str, Any]) -> str:
                 ]
             )
     return table(["int8", "on", "equal in every key", "texts, nulls or counts apart", "numbers apart, at most"], rows)
+
+
+def installs_table(installs: list[dict[str, Any]]) -> str:
+    rows = []
+    for row in installs:
+        size = row["bytes"]
+        rows.append(
+            [
+                f"`{row['typed']}`",
+                f"**{size['whole'] / 1e6:.1f}**",
+                f"{size['with_byte_code_that_runs'] / 1e6:.1f}",
+                f"{row['windows_apart']} of {row['windows']}" + (f" ({row['most']:.2g})" if row["most"] else ""),
+                f"{row['net'] / 1e6:.2f}",
+                f"{row['report'] / 1e6:.2f}",
+                ", ".join(f"{name} {version}" for name, version in sorted(row["versions"].items())),
+            ]
+        )
+    head = [
+        "install",
+        "MB, compiled by pip",
+        "MB, compiled when run",
+        "windows apart",
+        "M instructions a net",
+        "a report",
+    ]
+    return table([*head, "what it brings"], rows)
 
 
 def instructions_table(instructions: dict[str, Any], macs: int) -> str:

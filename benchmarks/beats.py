@@ -25,6 +25,7 @@ from train import folds
 from train.datasets import mitdb
 from train.loop import to_input
 from train.nets import STEPS, Net
+from train.rr import rr_features
 from train.run import Run, commit
 from train.windows import GRID, SAMPLES, WINDOW_S
 
@@ -58,7 +59,7 @@ def features(net: Net, record: mitdb.MitdbRecord) -> NDArray[np.float32]:
                 )
     for hook in hooks:
         hook.remove()
-    return np.column_stack([np.stack([rows[i] for i in range(len(peaks_s))]), _rr(peaks_s)]).astype(np.float32)
+    return np.column_stack([np.stack([rows[i] for i in range(len(peaks_s))]), rr_features(peaks_s)]).astype(np.float32)
 
 
 def _about(level: Tensor, step: float, stride: int = 1) -> NDArray[np.float32]:
@@ -66,14 +67,6 @@ def _about(level: Tensor, step: float, stride: int = 1) -> NDArray[np.float32]:
     at = step * level.shape[-1] / STEPS
     index = torch.tensor([min(max(0, round(at) + stride * d), level.shape[-1] - 1) for d in _AROUND])
     return level[:, index].flatten().numpy()
-
-
-def _rr(peaks_s: NDArray[np.float64]) -> NDArray[np.float64]:
-    """RR before and after each beat over the mean of the beats about it, their ratio, and the local rate; logs."""
-    rr = np.diff(peaks_s, prepend=peaks_s[0] - 0.8).clip(0.15, 4.0)
-    after = np.append(rr[1:], rr[-1])
-    local = np.array([np.median(rr[max(0, i - 8) : i + 9]) for i in range(len(rr))])
-    return np.log(np.column_stack([rr / local, after / local, rr / after, local / 0.8]))
 
 
 def fit(x: NDArray[np.float32], y: NDArray[np.int64], seed: int) -> nn.Module:

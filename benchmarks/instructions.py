@@ -13,6 +13,7 @@ _SOURCE = Path(__file__).with_suffix(".c")
 # Whose a mapped file is: the first of these that stands in its path.
 _OWNERS = {
     "ai_edge_litert": "net's runtime",
+    "tflite_runtime": "net's runtime",
     "onnxruntime": "net's runtime",
     "numpy": "numpy",
     "libpython": "Python",

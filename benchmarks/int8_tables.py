@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.markdown import UNITS, table
 from export.agreement import LOSSES
+from train.markdown import UNITS, table
 
 _SHIPS = "ai-edge-litert int8"
 _LAYERS = 6  # of sensitivity, the farthest

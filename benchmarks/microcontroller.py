@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.markdown import table
 from edge_runtime.backends import Heads
 from edge_runtime.bundle import TFLITE, Bundle, load_bundle
 from edge_runtime.conditioning import condition
@@ -29,6 +28,7 @@ from edge_runtime.windows import WINDOW_S, Window
 from export.agreement import agreement
 from export.to_c import SOURCE, write_c
 from train.datasets.truth import ludb_cases
+from train.markdown import table
 from train.run import Run, commit
 
 WINDOWS = 24

@@ -9,14 +9,16 @@ from typing import Any
 
 from benchmarks.arm_tables import arm_markdown
 from benchmarks.int8_tables import disagreement_markdown, proof_markdown, sensitivity_markdown, training_markdown
-from benchmarks.markdown import UNITS, table
+from benchmarks.longterm_tables import longterm_markdown
 from benchmarks.microcontroller import markdown as microcontroller_markdown
 from benchmarks.microcontroller import xnnpack_markdown
 from benchmarks.peers.tables import markdown as peers_markdown
+from benchmarks.quality_tables import quality_markdown
 from benchmarks.runtime.tables import markdown as runtime_markdown
 from benchmarks.sizes_tables import codings_markdown, sizes_markdown
 from benchmarks.wire.tables import markdown as wire_markdown
 from edge_runtime.bundle import DEFAULT, load_bundle
+from train.markdown import UNITS, table
 
 _TITLES = {
     "fiducials": "Fiducials",
@@ -326,9 +328,17 @@ MARKDOWN = {
     "microcontroller": microcontroller_markdown,
     "arm": arm_markdown,
     "peers": peers_markdown,
+    "quality": quality_markdown,
+    "longterm": longterm_markdown,
 }
 _IN_README = ("accuracy", "fiducials")
-_PAGES = {"arm": "arm.md", "peers": "benchmarks.md", "microcontroller": "microcontroller.md"}  # in docs/
+_PAGES = {  # in docs/
+    "arm": "arm.md",
+    "microcontroller": "microcontroller.md",
+    "peers": "benchmarks.md",
+    "quality": "quality.md",
+    "longterm": "quality.md",
+}
 
 
 def results_of(results: Path, run: Path) -> dict[str, Any]:

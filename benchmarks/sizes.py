@@ -23,7 +23,7 @@ from benchmarks.arm import COUNTED, ON_CORE, a_turn
 from benchmarks.arm64 import Userland, build_wheel, call
 from benchmarks.instructions import Plugin
 from benchmarks.p_waves import Marked, code_error_uv, judge, marked, step_uv
-from benchmarks.sizes_picture import picture
+from benchmarks.sizes_picture import codings_picture, picture
 from benchmarks.sizes_tables import CORES
 from edge_runtime.backends import Backend, Heads, Tflite, head_shapes
 from edge_runtime.bundle import load_bundle
@@ -61,14 +61,19 @@ class Coded:
 
 
 def measure(run: Run, results: Path, root: Path) -> dict[str, Any]:
-    """Write `sizes.json` and `sizes.png`. root: the folder of `Userland`. Raises UsageError where nothing is trained
+    """Write `sizes.json` and two pictures. root: the folder of `Userland`. Raises UsageError where nothing is trained
     and nothing was measured."""
     plan, path = load_plan(PLAN), results / "sizes.json"
     kept = json.loads(path.read_text())["nets"] if path.exists() else {}
     made = trained(plan, run.folder.parent / plan.name)
-    new = {name: net for name, net in made.items() if kept.get(name, {}).get("weights") != digest(net, plan)}
+
+    def done(name: str) -> bool:
+        row = kept.get(name, {})
+        return row.get("weights") == digest(made[name], plan) and "instructions" in row
+
+    new = {name: net for name, net in made.items() if not done(name)}
     if not kept and not new:
-        raise UsageError(f"nothing trained: python -m train compare --config {PLAN.relative_to(Path.cwd())}")
+        raise UsageError(f"nothing trained: python -m train compare --config train/configs/{PLAN.name}")
     out: dict[str, Any] = {
         "what": f"nets of {PLAN.name} on fold {plan.fold}, whose patients none has seen; LUDB's 12 leads, QTDB's 2",
         "share_of_the_default_budget": dict(plan.share),
@@ -95,6 +100,7 @@ def measure(run: Run, results: Path, root: Path) -> dict[str, Any]:
                 kept[name]["instructions"] = by_core
     write()
     picture(out, results / "sizes.png")
+    codings_picture(out, results / "codings.png")
     return out
 
 

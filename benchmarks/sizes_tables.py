@@ -5,13 +5,12 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
-from benchmarks.markdown import UNITS, table
 from benchmarks.p_waves import BANDS_UV
-from benchmarks.sizes_picture import DEFAULT, error, family, instructions
+from benchmarks.sizes_picture import DEFAULT, by_coding, error, family, instructions
+from train.markdown import UNITS, table
 
 _FORMS = ("float", "int8")
 CORES = ("cortex-a72", "cortex-a76")
-_CODINGS = {"linear": "linear, ±5 mV", "two_channels": "two channels, ±1 and ±5 mV", "companded": "asinh(mV / 0.1)"}
 
 
 def sizes_markdown(result: dict[str, Any]) -> str:
@@ -27,6 +26,7 @@ def sizes_markdown(result: dict[str, Any]) -> str:
         "emulated cores. int8 as it ships, with a scale for each channel; for comparison with one for each layer.",
         _cost_table({n: nets[n] for n in names}),
         _steps(nets),
+        _quantizing({n: nets[n] for n in names}),
         "![Error over instructions: the score, and MAE of PR, QRS and QT](../benchmarks/results/sizes.png)",
         "MAE, a refused value counted as the constant's, bpm and ms:",
         _error_table({n: nets[n] for n in names}),
@@ -60,6 +60,15 @@ def _steps(nets: dict[str, Any]) -> str:
     return f"Step by step, in int8: {'; '.join(said)}."
 
 
+def _quantizing(nets: dict[str, Any]) -> str:
+    """What int8 does to the score, over all of these nets."""
+    said = []
+    for form, how in (("int8", "with a scale a channel"), ("int8, a scale a layer", "with one a layer")):
+        changes = [100 * (net["score"][form] / net["score"]["float"] - 1) for net in nets.values()]
+        said.append(f"{how} by {min(changes):+z.1f} to {max(changes):+z.1f} %")
+    return f"Quantizing changes the error of these nets {', '.join(said)}."
+
+
 def _error_table(nets: dict[str, Any]) -> str:
     rows = []
     for name, net in nets.items():
@@ -74,9 +83,7 @@ def _error_table(nets: dict[str, Any]) -> str:
 
 def codings_markdown(result: dict[str, Any]) -> str:
     """The net of the size that ships, trained on each coding of its input, by the size of the P wave."""
-    size = result["nets"][DEFAULT]["channels"]
-    by = {net["coding"]: net for net in result["nets"].values() if net["channels"] == size and net["kind"] == "plain"}
-    nets = {shown: by[coding] for coding, shown in _CODINGS.items() if coding in by}
+    nets = by_coding(result["nets"])
     errors, waves = [], []
     for band in BANDS_UV:
         for shown, net in nets.items():
@@ -88,16 +95,22 @@ def codings_markdown(result: dict[str, Any]) -> str:
         [shown, *(f"{net['score'][form]:.3f}" for form in _FORMS), *(f"{error(net, f, 'pr_ms'):.1f}" for f in _FORMS)]
         for shown, net in nets.items()
     ]
+    lost = [
+        f"{100 * (net['score']['int8'] / net['score']['float'] - 1):+z.0f} % ({shown})" for shown, net in nets.items()
+    ]
     head = ["P wave", "input", "arithmetic", "annotated", "found", "found where there is none"]
     return "\n\n".join(
         [
             "The net of the default's size, trained on each coding of its input at the budget of the sizes above; the "
             "same patients. A P wave's size is how far it leaves the line between its ends, as conditioned.",
             table(["input", "score, float", "int8", "PR MAE of all, ms, float", "int8"], scores),
+            f"Quantizing changes the score by {', '.join(lost)}.",
             "What a code's int8 itself does to P waves, µV: the step at zero, and the RMS difference from the signal.",
             table(["P wave", "input", "step at zero", "RMS error"], errors),
             "P waves found within 150 ms of an annotated one, by its size; those found where none was annotated, by "
             "their own; MAE of the found onsets; MAE of PR by the median size of a window's P waves.",
+            "![By the size of the P wave: the share found, the errors of the onset and of PR]"
+            "(../benchmarks/results/codings.png)",
             table([*head, "onset, ms", "PR, ms", "PR stated, of windows"], waves),
         ]
     )

@@ -164,10 +164,11 @@ def _refused(window: Window, reading: Reading, rhythm: Rhythm, model: Model) -> 
     good, bpm = quality.probability(values, model.quality), heart_rate_bpm(reading.beats)
     sure = good >= model.thresholds["quality"]
     plausible = bpm is None or quality.PLAUSIBLE_BPM[0] <= bpm <= quality.PLAUSIBLE_BPM[1]
-    if sure and plausible and quality.seen_throughout(reading.beats, len(reading.filled_mv) / rate):
+    seen = quality.seen_throughout(reading.beats, len(reading.filled_mv) / rate)
+    if sure and plausible and seen:
         return good, None
-    why = "implausible_rate" if not plausible else "noise" if not sure else "few_beats"
-    why = (None if sure and not plausible else interference(reading.filled_mv, rate).cause) or why
+    cause = None if sure and seen else interference(reading.filled_mv, rate).cause
+    why = cause or ("implausible_rate" if not plausible else "noise" if not sure else "few_beats")
     refused = replace(unmeasured(window, model, "poor_signal", why), quality=good)
     if not plausible:
         return good, refused
@@ -209,10 +210,10 @@ def rhythm_of(probabilities: NDArray[np.float64], model: Model) -> Rhythm:
 def findings_of(logits: NDArray[np.float32], model: Model) -> dict[str, Finding]:
     """Probabilities of PTB-XL's superclasses, each by its own slope and offset on the net's logit. A research
     output."""
-    return {
-        name: Finding(float(probability_of(slope * float(logit) + offset)))
-        for logit, (name, (slope, offset)) in zip(logits, model.findings.items(), strict=True)
-    }
+    told = [
+        slope * logit + offset for logit, (slope, offset) in zip(logits.tolist(), model.findings.values(), strict=True)
+    ]
+    return {name: Finding(p) for name, p in zip(model.findings, probability_of(told).tolist(), strict=True)}
 
 
 def unmeasured(window: Window, model: Model, state: str, why: str | None = None) -> Report:

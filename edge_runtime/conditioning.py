@@ -80,6 +80,11 @@ def _reflection(n: int, rate: float, spec: Conditioning) -> int:
     return min(n - 1, min(range(least, least + round(0.4 * rate) + 1), key=rounding))
 
 
+def extended(x: Samples, n: int) -> Samples:
+    """Reflected by n < len(x) samples at each end: `np.pad(x, n, mode="reflect")`, at a fraction of its cost."""
+    return np.concatenate([x[n:0:-1], x, x[-2 : -n - 2 : -1]])
+
+
 def condition(samples_mv: Samples, sampling_rate_hz: float, spec: Conditioning = DEFAULT) -> NDArray[np.float32]:
     """Filter and resample one window.
 
@@ -103,7 +108,7 @@ def condition(samples_mv: Samples, sampling_rate_hz: float, spec: Conditioning =
         raise ValueError("a window to condition has at least two samples, all of them finite")
     reflected = _reflection(n, sampling_rate_hz, spec)
     transfer, n_out, start = _response(n, reflected, sampling_rate_hz, spec)
-    spectrum = np.fft.rfft(np.pad(samples_mv, reflected, mode="reflect"))
+    spectrum = np.fft.rfft(extended(samples_mv, reflected))
     kept = np.zeros(n_out // 2 + 1, np.complex128)
     kept[: len(transfer)] = spectrum[: len(transfer)] * transfer
     length = round(n / sampling_rate_hz * spec.sampling_rate_hz)

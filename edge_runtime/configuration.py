@@ -43,9 +43,15 @@ def _value(hint: Any, value: Any, name: str, key: str) -> Any:
             return None
         (hint,) = (kind for kind in get_args(hint) if kind is not type(None))
     if is_dataclass(hint) and isinstance(hint, type):
+        if isinstance(value, hint):
+            return value
         if not isinstance(value, dict):
             raise UsageError(f"{name}: '{key}' must be a table")
         return build(hint, value, name, f"{key}.")
+    if get_origin(hint) is Mapping:
+        if not isinstance(value, dict):
+            raise UsageError(f"{name}: '{key}' must be a table")
+        return {each: _value(get_args(hint)[1], one, name, f"{key}.{each}") for each, one in value.items()}
     if get_origin(hint) is tuple:
         if not isinstance(value, list | tuple):
             raise UsageError(f"{name}: '{key}' must be a list, not {value!r}")

@@ -48,13 +48,6 @@ _VERSION_1 = (
 MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_1,)  # each from the version before, in one transaction
 
 
-def default_path() -> Path:
-    """Where the store is when nobody says: the service's state folder, or the user's data folder."""
-    service = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
-    home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return (Path(service) if service else Path(home) / "leadwire") / "leadwire.db"
-
-
 def error_code(error: sqlite3.Error) -> int:
     """SQLite's primary result code; 0 where the error is not SQLite's own."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF

@@ -92,15 +92,16 @@ class MaskGrid:
             return (j + (0.5 - a) / (b - a) - self.margin) / self.sampling_rate_hz
 
         onset, offset = crossing(starts), crossing(ends)
-        apart = np.flatnonzero(onset[1:] - offset[:-1] >= _BRIDGE_S)
-        first, last = np.concatenate([[0], apart + 1]), np.concatenate([apart, [len(onset) - 1]])
-        total = np.concatenate([[0.0], np.cumsum(probability)])
-        waves = []
-        for i, k in zip(first, last, strict=True):
-            if offset[k] - onset[i] >= _SHORTEST_S[kind]:
-                a, b = starts[i] + 1, ends[k] + 1
-                waves.append(Wave(kind, float(onset[i]), float(offset[k]), float((total[b] - total[a]) / (b - a))))
-        return waves
+        apart = np.flatnonzero(onset[1:] - offset[:-1] >= _BRIDGE_S).tolist()
+        total = probability.cumsum()
+        # A dozen numbers each from here on: lists are the faster.
+        first, began, before = onset.tolist(), starts.tolist(), total[starts].tolist()
+        last, ended, within = offset.tolist(), ends.tolist(), total[ends].tolist()
+        return [
+            Wave(kind, first[i], last[k], (within[k] - before[i]) / (ended[k] - began[i]))
+            for i, k in zip([0, *(j + 1 for j in apart)], [*apart, len(first) - 1], strict=True)
+            if last[k] - first[i] >= _SHORTEST_S[kind]
+        ]
 
 
 @dataclass(frozen=True)
@@ -115,30 +116,32 @@ class Beat:
 
 def beats_of(waves: list[Wave], conditioned_mv: NDArray[np.float32], sampling_rate_hz: float) -> list[Beat]:
     """Beats by their QRS. The R peak is the largest deflection inside the QRS, refined by a parabola."""
-    ps, complexes, ts = ([w for w in waves if w.kind == kind] for kind in (P, QRS, T))
-    sizes = np.abs(conditioned_mv)
+    p_waves, complexes, t_waves = ([w for w in waves if w.kind == kind] for kind in (P, QRS, T))
+    size_mv = np.abs(conditioned_mv)
     found = []
     for i, qrs in enumerate(complexes):
-        before = complexes[i - 1].offset_s if i else -np.inf
-        after = complexes[i + 1].onset_s if i + 1 < len(complexes) else np.inf
-        first_s = max(before, qrs.onset_s - _P_TO_QRS_MAX_S)
-        last_s = min(after + 0.04, qrs.onset_s + _QRS_TO_T_END_MAX_S)
-        p = [w for w in ps if w.onset_s > first_s and (w.onset_s + w.offset_s) / 2 < qrs.onset_s]
-        t = [w for w in ts if w.offset_s < last_s and (w.onset_s + w.offset_s) / 2 > qrs.offset_s]
-        peak = _peak(sizes, sampling_rate_hz, qrs)
+        before = complexes[i - 1].offset_s if i else -math.inf
+        after = complexes[i + 1].onset_s if i + 1 < len(complexes) else math.inf
+        earliest, latest = (
+            max(before, qrs.onset_s - _P_TO_QRS_MAX_S),
+            min(after + 0.04, qrs.onset_s + _QRS_TO_T_END_MAX_S),
+        )
+        p = [w for w in p_waves if w.onset_s > earliest and (w.onset_s + w.offset_s) / 2 < qrs.onset_s]
+        t = [w for w in t_waves if w.offset_s < latest and (w.onset_s + w.offset_s) / 2 > qrs.offset_s]
+        peak = _peak(size_mv, sampling_rate_hz, qrs)
         found.append(Beat(peak, qrs, p[-1] if p else None, max(t, key=lambda w: w.offset_s - w.onset_s) if t else None))
     return found
 
 
-def _peak(sizes: NDArray[np.float32], rate: float, qrs: Wave) -> float:
+def _peak(size_mv: NDArray[np.float32], rate: float, qrs: Wave) -> float:
     low = max(0, math.floor(qrs.onset_s * rate))
-    high = min(len(sizes), math.ceil(qrs.offset_s * rate) + 1)
+    high = min(len(size_mv), math.ceil(qrs.offset_s * rate) + 1)
     if high - low < 3:
         return (qrs.onset_s + qrs.offset_s) / 2
-    size = sizes[low:high]
+    size = size_mv[low:high]
     k = int(size.argmax())
     if 0 < k < len(size) - 1:
-        a, b, c = (float(v) for v in size[k - 1 : k + 2])
+        a, b, c = size[k - 1 : k + 2].tolist()
         bend = a - 2 * b + c
         return (low + k + (0.5 * (a - c) / bend if bend else 0.0)) / rate
     return (low + k) / rate

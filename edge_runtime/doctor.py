@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 
+from edge_runtime.vitals import text, throttling, vitals
 from firmware_bridge.boards import BOARDS
 from firmware_bridge.diagnosis import suggest
 from firmware_bridge.link import overhear
@@ -21,8 +22,6 @@ _BACKENDS = ("ai-edge-litert", "tflite-runtime", "onnxruntime")
 _PORTS = ("ttyUSB*", "ttyACM*", "ttyAMA*", "ttyS0", "serial[0-9]", "rfcomm*")
 _HOT_C = 80.0  # a Pi slows down from here on
 _LATENCY_MS = 1
-# vcgencmd's bits, as the firmware also gives them in sysfs
-_THROTTLED = {0: "under-voltage", 1: "clock capped", 2: "throttled", 3: "soft temperature limit"}
 _LISTEN_S = 3.0
 
 
@@ -76,29 +75,27 @@ def _version(name: str) -> str | None:
 
 
 def machine(root: Path = Path("/")) -> str:
-    return _text(root / "proc/device-tree/model") or _cpu(root) or "unknown"
+    return text(root / "proc/device-tree/model") or _cpu(root) or "unknown"
 
 
 def _machine(root: Path) -> Iterator[str]:
     yield f"machine: {machine(root)}"
-    milli = _text(root / "sys/class/thermal/thermal_zone0/temp")
-    if milli and milli.lstrip("-").isdigit():
-        celsius = int(milli) / 1000
-        yield f"temperature: {celsius:.0f} C" + (": too hot, it slows down; give it air" if celsius >= _HOT_C else "")
-    throttled = _text(root / "sys/devices/platform/soc/soc:firmware/get_throttled")
-    if throttled:
-        bits = int(throttled, 16)
-        now = [name for bit, name in _THROTTLED.items() if bits >> bit & 1]
-        before = [name for bit, name in _THROTTLED.items() if bits >> 16 + bit & 1 and name not in now]
+    now = vitals(root)
+    if now.temperature_c is not None:
+        hot = ": too hot, it slows down; give it air" if now.temperature_c >= _HOT_C else ""
+        yield f"temperature: {now.temperature_c:.0f} C{hot}"
+    throttled = throttling(now.throttled)
+    if throttled is not None:
+        suffers, before = throttled
         yield (
             "throttling: "
-            + (f"now {', '.join(now)}" if now else "none now")
+            + (f"now {', '.join(suffers)}" if suffers else "none now")
             + (f"; since it started {', '.join(before)}: a better power supply helps" if before else "")
         )
 
 
 def _cpu(root: Path) -> str | None:
-    for line in (_text(root / "proc/cpuinfo") or "").splitlines():
+    for line in (text(root / "proc/cpuinfo") or "").splitlines():
         key, _, value = line.partition(":")
         if key.strip().lower() == "model name":
             return value.strip()
@@ -118,17 +115,10 @@ def _ports(root: Path, may_use: Callable[[Path], bool], access: Callable[[Path],
             yield f"  no name that stays, so another device may come back as this one: {INSTALL_RULES}"
         if not may_use(port):
             yield f"  no permission: {way_in(access(port))}"
-        latency = _text(root / "sys/bus/usb-serial/devices" / port.name / "latency_timer")
+        latency = text(root / "sys/bus/usb-serial/devices" / port.name / "latency_timer")
         if latency and latency.isdigit() and int(latency) > _LATENCY_MS:
             path = f"/sys/bus/usb-serial/devices/{port.name}/latency_timer"
             yield (
                 f"  FTDI latency timer {latency} ms: samples come in bursts; echo {_LATENCY_MS} | sudo tee {path}, "
                 f"or for good: {INSTALL_RULES}"
             )
-
-
-def _text(path: Path) -> str | None:
-    try:
-        return path.read_text(errors="replace").strip("\0 \n") or None
-    except OSError:
-        return None

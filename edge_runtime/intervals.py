@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.delineation import Beat
-from edge_runtime.ranges import Evidence, Target, features, median_of
+from edge_runtime.ranges import Evidence, Target, features, median
 from edge_runtime.report import Value, invalid
 
 MIN_BEATS = 3
@@ -37,8 +37,8 @@ def dominant(beats: Sequence[Beat], conditioned_mv: NDArray[np.float32], rate: f
             continue
         whole += 1
         shape = conditioned_mv[at + low : at + high].astype(np.float64)
-        shape -= shape.mean()
-        size = math.sqrt(shape @ shape) + 1e-12
+        shape -= np.add.reduce(shape) / len(shape)
+        size = math.sqrt(shape.dot(shape)) + 1e-12
         width = beat.qrs.offset_s - beat.qrs.onset_s
         for other, other_size, other_width, members in groups:
             alike = float(shape @ other) / size >= _SAME_SHAPE
@@ -89,18 +89,18 @@ def measure(
 
     out: dict[str, Value] = {}
     bpm = heart_rate_bpm(beats)
-    rates = [60.0 / max(after.r_peak_s - before.r_peak_s, 0.1) for before, after in pairwise(beats)]
+    rates = [60.0 / max(b.r_peak_s - a.r_peak_s, 0.1) for a, b in pairwise(beats)]
     out["hr_bpm"] = invalid("few_beats") if bpm is None else stated("hr_bpm", bpm, rates)
     chosen = dominant(beats, conditioned_mv, rate) if len(beats) >= MIN_BEATS else []
     if chosen is None:
         return {**out, **dict.fromkeys(("pr_ms", "qrs_ms", "qt_ms", "qtc_ms", "qtc_bazett_ms"), invalid("ectopy"))}
 
-    def median(name: str, spans: list[tuple[float, float]]) -> Value:
+    def typical(name: str, spans: list[tuple[float, float]]) -> Value:
         spans = [(a, b) for a, b in spans if clear(a, b)]
         if len(spans) < MIN_BEATS:
             return invalid("few_beats")
         single = [1e3 * (b - a) for a, b in spans]
-        return stated(name, median_of(single), single)
+        return stated(name, median(single), single)
 
     with_p = [b for b in chosen if b.p is not None]
     if len(chosen) < MIN_BEATS:
@@ -108,9 +108,9 @@ def measure(
     elif not p_waves or fibrillation or 2 * len(with_p) < len(chosen):
         out["pr_ms"] = invalid("no_p_wave")
     else:
-        out["pr_ms"] = median("pr_ms", [(b.p.onset_s, b.qrs.onset_s) for b in with_p if b.p])
-    out["qrs_ms"] = median("qrs_ms", [(b.qrs.onset_s, b.qrs.offset_s) for b in chosen])
-    out["qt_ms"] = median("qt_ms", [(b.qrs.onset_s, b.t.offset_s) for b in chosen if b.t])
+        out["pr_ms"] = typical("pr_ms", [(b.p.onset_s, b.qrs.onset_s) for b in with_p if b.p])
+    out["qrs_ms"] = typical("qrs_ms", [(b.qrs.onset_s, b.qrs.offset_s) for b in chosen])
+    out["qt_ms"] = typical("qt_ms", [(b.qrs.onset_s, b.t.offset_s) for b in chosen if b.t])
     out.update(_corrected(out["qt_ms"], bpm, len(beats), fibrillation))
     return out
 

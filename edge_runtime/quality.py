@@ -24,6 +24,7 @@ CLIPPED_REACH = 0.35  # of the peak to peak: a rail lies far from the middle, a 
 LOW_AMPLITUDE_MV = 0.06
 ANTENNA_MV = 0.1  # of mains and no heart beside it: a wire that ends in the air
 UNSEEN_S, UNSEEN_RR = 3.0, 2.0  # no beat at a window's edge: longer than any common pause, and than two RR
+_BLOCK_S, NOTHING = 0.5, 0.1  # of the window's range is less than what the smallest QRS complex has
 PLAUSIBLE_BPM = (20.0, 300.0)
 
 FEATURES = (
@@ -49,18 +50,19 @@ def gate(
         return "lead_off" if _at_an_end(samples_mv, FLAT_S * rate, clipped) else "flat"
     if clipped:
         return "clipped"
-    low_mv, high_mv, middle_mv = float(samples_mv.min()), float(samples_mv.max()), float(np.median(samples_mv))
-    at_rail = 0
-    for rail in (low_mv, high_mv):
-        if abs(rail - middle_mv) >= CLIPPED_REACH * (high_mv - low_mv):
-            at = samples_mv == rail
-            if longest_run(at) >= max(3, CLIPPED_S * rate):
-                at_rail += int(np.count_nonzero(at))
+    at_rail, least = 0, max(3, CLIPPED_S * rate)
+    for rail in (samples_mv.min(), samples_mv.max()):
+        at = samples_mv == rail
+        if np.count_nonzero(at) >= least and longest_run(at) >= least:  # mostly it is one sample, and soon told
+            far = abs(rail - np.median(samples_mv)) >= CLIPPED_REACH * np.ptp(samples_mv)
+            at_rail += int(np.count_nonzero(at)) if far else 0
     if at_rail >= CLIPPED_SHARE * len(samples_mv):
         return "clipped"
-    low, high = np.percentile(conditioned_mv, (0.5, 99.5))
+    last = len(conditioned_mv) - 1
+    ends = round(0.005 * last), round(0.995 * last)
+    low, high = np.partition(conditioned_mv, ends)[list(ends)]
     if high - low >= LOW_AMPLITUDE_MV:
-        return None
+        return "lead_off" if _partly_in_the_air(samples_mv, conditioned_mv, float(high - low), rate) else None
     if interference(samples_mv, rate).mains_mv >= ANTENNA_MV:
         return "lead_off"
     return "flat" if conditioned_mv.std() < FLAT_MV else "low_amplitude"
@@ -76,6 +78,22 @@ def _at_an_end(samples_mv: NDArray[np.float64], longest: float, clipped: bool) -
         if longest_run(at) >= longest:
             return bool(abs(end - np.median(samples_mv[~at])) >= CLIPPED_REACH * np.ptp(samples_mv))
     return False
+
+
+def _partly_in_the_air(
+    samples_mv: NDArray[np.float64], conditioned_mv: NDArray[np.float32], range_mv: float, rate: float
+) -> bool:
+    """Whether nothing is left in the ECG's band for UNSEEN_S while the raw samples are as loud as mains are: a pause is
+    silent in both."""
+    blocks = max(1, round(len(samples_mv) / rate / _BLOCK_S))
+    size = len(conditioned_mv) // blocks
+    parts = conditioned_mv[: blocks * size].reshape(blocks, size)
+    silent = parts.max(axis=1) - parts.min(axis=1) < NOTHING * range_mv
+    if longest_run(silent) * _BLOCK_S < UNSEEN_S:
+        return False
+    first, last = max(runs_of(silent), key=lambda run: run[1] - run[0])
+    raw = samples_mv[round(first * _BLOCK_S * rate) : round(last * _BLOCK_S * rate)]
+    return float(np.diff(raw).std()) >= ANTENNA_MV
 
 
 def seen_throughout(beats: Sequence[Beat], duration_s: float) -> bool:

@@ -11,6 +11,7 @@ expectation as its scale, Lei 2018). Both come with the bundle.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -43,19 +44,19 @@ class Target:
     low: float
     high: float
 
-    def expected_error(self, features: NDArray[np.float64]) -> float:
+    def expected_error(self, features: Sequence[float]) -> float:
         """In the measure's unit."""
-        log = self.bias + float(features @ np.array(self.weights))
-        return self.scale * float(np.exp(min(max(log, _LEAST), _MOST)))
+        log = self.bias + sum(f * w for f, w in zip(features, self.weights, strict=True))
+        return self.scale * math.exp(min(max(log, _LEAST), _MOST))
 
-    def stated(self, drawn: float, direct: float, features: NDArray[np.float64]) -> Value:
+    def stated(self, drawn: float, direct: float, features: Sequence[float]) -> Value:
         """drawn: from the masks, in the measure's unit; direct: what the head says, in scales from the centre."""
         apart = self.centre + self.scale * direct - drawn
         reach = MOST_BLENDED * self.scale
         value = max(0.0, drawn + self.blend * min(max(apart, -reach), reach))
         expected = self.expected_error(features)
         low, high = value + self.low * expected, value + self.high * expected
-        return Value(value, max(0.0, low), high, evidence=Evident(tuple(features.tolist()), drawn, direct))
+        return Value(value, max(0.0, low), high, evidence=Evident(tuple(features), drawn, direct))
 
 
 @dataclass(frozen=True)
@@ -74,22 +75,27 @@ def evidence_of(heads: Mapping[str, NDArray[np.float32]], doubt: NDArray[np.floa
     return Evidence(direct, spread, doubt * heads["masks"].shape[1])
 
 
-def median_of(values: Sequence[float]) -> float:
-    """Of at least one; numpy's takes twenty times as long for the dozen beats of a window."""
-    ordered, half = sorted(values), len(values) // 2
-    return ordered[half] if len(values) % 2 else (ordered[half - 1] + ordered[half]) / 2
+def median(values: Sequence[float]) -> float:
+    """Of at least one. NumPy's costs many times as much on a dozen numbers."""
+    ordered = sorted(values)
+    half = len(ordered) // 2
+    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
 
 
-def features(
-    name: str, value: float, single: Sequence[float], evidence: Evidence, target: Target
-) -> NDArray[np.float64]:
+def features(name: str, value: float, single: Sequence[float], evidence: Evidence, target: Target) -> tuple[float, ...]:
     """(len(FEATURES),) of a value that is the median of the beats' `single` ones (for the heart rate: of its RR
     rates)."""
     beats = max(1, len(single))
-    middle = median_of(single) if single else 0.0
-    scatter = median_of([abs(one - middle) for one in single]) / target.scale if single else 0.0
+    scatter = 0.0
+    if single:
+        middle = median(single)
+        scatter = median([abs(one - middle) for one in single]) / target.scale
     apart = abs((value - target.centre) / target.scale - evidence.direct[name])
     doubt = sum(float(evidence.doubt[wave]) for wave in _WAVES[name]) / beats
-    found = np.array([min(max(evidence.spread[name], -4.0), 3.0), 0.05 + apart, 0.02 + scatter, 0.05 + doubt, beats])
-    found[1:] = np.log(found[1:])
-    return found
+    return (
+        min(max(evidence.spread[name], -4.0), 3.0),
+        math.log(0.05 + apart),
+        math.log(0.02 + scatter),
+        math.log(0.05 + doubt),
+        math.log(beats),
+    )

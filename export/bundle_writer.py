@@ -197,7 +197,7 @@ def _manifest(
         "bridging_harm_ms": calibration["bridging_harm_ms"],
         "files": files,
         "cost": cost(net, SAMPLES),
-        "quantization": "int8: per-channel weights, ranges from calibration windows; ONNX u8 activations (QDQ)",
+        "quantization": "int8: per-channel weights, ranges from calibration windows; ONNX u8 activations, exact sums",
         "runtime_minima": _RUNTIME_MINIMA,
         "provenance": {
             "config": config.to_dict(),

@@ -1,7 +1,12 @@
-"""Torch to ONNX, and ONNX to int8: static QDQ, per channel, u8 activations (with s8 eight convolutions stay float)."""
+"""Torch to ONNX, and ONNX to int8: static QDQ, per channel, u8 activations (with s8 eight convolutions stay float).
+
+What comes out gives the same bits on every processor: its sums are exact (`export.exact_sums`), and ONNX Runtime can
+make its weights u8, which it has to where u8 x s8 saturates (`slim`).
+"""
 
 from __future__ import annotations
 
+import copy
 import logging
 import tempfile
 import warnings
@@ -11,10 +16,12 @@ from itertools import count
 from pathlib import Path
 
 import numpy as np
+import onnx
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from export.exact_sums import exact_scales
 from export.fold import folded
 from train.nets import WINDOW_HEADS, Net
 
@@ -72,31 +79,44 @@ def int8_onnx(float_path: Path, path: Path, windows: NDArray[np.float32], nodes:
         with tempfile.TemporaryDirectory() as scratch:
             prepared = Path(scratch) / "prepared.onnx"
             quant_pre_process(str(float_path), str(prepared))
-            quantize_static(
-                str(prepared),
-                str(path),
-                Reader(),
-                quant_format=QuantFormat.QDQ,
-                nodes_to_quantize=nodes,
-                per_channel=True,
-                activation_type=QuantType.QUInt8,
-                weight_type=QuantType.QInt8,
-                calibrate_method=CalibrationMethod.MinMax,
-            )
+
+            def quantize(scales: dict[str, tuple[np.float32, np.uint8]]) -> onnx.ModelProto:
+                """With these scales and zero points instead of the calibrated ones."""
+                quantize_static(
+                    str(prepared),
+                    str(path),
+                    Reader(),
+                    quant_format=QuantFormat.QDQ,
+                    nodes_to_quantize=nodes,
+                    per_channel=True,
+                    activation_type=QuantType.QUInt8,
+                    weight_type=QuantType.QInt8,
+                    calibrate_method=CalibrationMethod.MinMax,
+                    extra_options={
+                        "TensorQuantOverrides": {
+                            tensor: [{"scale": np.array(scale), "zero_point": np.array(zero)}]
+                            for tensor, (scale, zero) in scales.items()
+                        }
+                    },
+                )
+                return onnx.load(str(path))
+
+            quantized = quantize({})
+            if scales := exact_scales(quantized):
+                quantized = quantize(scales)
     finally:
         logging.getLogger().setLevel(level)
-    path.write_bytes(slim(path.read_bytes()))
+    path.write_bytes(slim(quantized))
 
 
-def slim(content: bytes) -> bytes:
+def slim(model: onnx.ModelProto) -> bytes:
     """The same graph with each constant written once, and names of a letter or two but for its input and outputs.
 
-    A per-channel net repeats its zero points, and says the whole way to each of its tensors five times: a third of the
-    file.
+    A per-channel net says the whole way to each of its tensors five times, and repeats its constants: a third of the
+    file. The zero points of its weights alone are left as many as there are: where ONNX Runtime makes u8 of the weights
+    (`backends.py` asks it to), it makes another of each of them, and twice the same it does not.
     """
-    import onnx
-
-    model = onnx.load_from_string(content)
+    model = copy.deepcopy(model)
     graph = model.graph
     number = count()
     names = defaultdict(lambda: f"t{next(number):x}", {"": ""})
@@ -104,7 +124,9 @@ def slim(content: bytes) -> bytes:
     held: dict[bytes, str] = {}
     constants = []
     for constant in graph.initializer:
-        name, constant.name = constant.name, ""
+        name = constant.name
+        if constant.data_type != onnx.TensorProto.INT8:
+            constant.name = ""
         key = constant.SerializeToString()
         if key not in held:
             held[key] = constant.name = f"c{len(held):x}"

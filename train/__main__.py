@@ -1,8 +1,9 @@
-"""`python -m train generate|regress|transfer|evaluate|compare --config FILE`; every stage resumes where it was.
+"""`python -m train generate|regress|transfer|evaluate|compare|study --config FILE`; every stage resumes where it was.
 
 generate writes windows as WFDB with their fiducials, and a contact sheet: synthetic hearts or, with --source deepfake,
 what deepfake-ecg draws and how far its labels agree with NeuroKit2's. regress pretrains on synthetic hearts and
-fine-tunes on annotated leads; transfer adds the rhythm; evaluate fits ranges and quality out of fold."""
+fine-tunes on annotated leads; transfer adds the rhythm; evaluate fits ranges and quality out of fold; study asks what
+regression does for classification, and writes docs/transfer.md."""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ _MALLOC = {
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m train", description=__doc__)
-    parser.add_argument("verb", choices=("generate", "regress", "transfer", "evaluate", "compare"))
+    parser.add_argument("verb", choices=("generate", "regress", "transfer", "evaluate", "compare", "study"))
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where run folders live (default: runs)")
     parser.add_argument("--fold", action="append", help="only this fold (0 to 4, or all); default: every one")
@@ -32,7 +33,20 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--device", default="auto", help="cpu, cuda, or auto (default)")
     parser.add_argument("--count", type=int, default=24, help="windows that `generate` writes (default 24)")
     parser.add_argument("--source", choices=("synthetic", "deepfake"), default="synthetic", help="what generate draws")
+    parser.add_argument("--workers", type=int, default=1, help="study: cells at a time, a core each (default 1)")
+    parser.add_argument("--ray", metavar="ADDRESS", help="study: on this Ray cluster; `local` starts one here")
+    parser.add_argument("--smoke", action="store_true", help="study: a few cells, hardly trained, under RUNS")
+    parser.add_argument("--plan", action="store_true", help="study: only say what is done and what is left")
+    parser.add_argument("--report", action="store_true", help="study: only write the report of the rows that are there")
     chosen = parser.parse_args(arguments)
+    if chosen.verb == "study":
+        if chosen.workers < 1:
+            parser.error("--workers: at least 1")
+        from train.study.command import study
+
+        own = (chosen.device, chosen.workers, chosen.ray, chosen.smoke, chosen.plan, chosen.report)
+        study(chosen.config, chosen.runs, *own)
+        return 0
 
     import torch
 

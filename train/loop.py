@@ -188,7 +188,7 @@ def train_stage(net: Net, task: Task, folder: Path, name: str) -> Net:
             seen += len(batch.signal_mv)
             batch = parallel.share(augment(batch, noise, torch_rng, stage.noise, stage.warp)).map(lambda x: x.to(where))
             for group in optimizer.param_groups:
-                group["lr"] = stage.learning_rate * _schedule(step / steps)
+                group["lr"] = stage.learning_rate * schedule(step / steps)
             parts = parallel.whole(losses(net(to_input(batch.signal_mv, net.spec.coding)), batch, classes, asked))
             optimizer.zero_grad(set_to_none=True)
             total(parts, stage.weights).backward()
@@ -196,7 +196,7 @@ def train_stage(net: Net, task: Task, folder: Path, name: str) -> Net:
             nn.utils.clip_grad_norm_(net.parameters(), 1.0)
             optimizer.step()
             step += 1
-            _move_mean(mean, net, min(0.997, (1 + step) / (10 + step)))
+            move_mean(mean, net, min(0.997, (1 + step) / (10 + step)))
             _gather(sums, parts)
         row: dict[str, Any] = {
             "epoch": epoch + 1,
@@ -246,13 +246,13 @@ def validate(
     return means, sum(w * means.get(name, 0.0) for name, w in vars(task.stage.weights).items())
 
 
-def _schedule(done: float) -> float:
-    """A tenth of warm-up, then a cosine to a hundredth."""
+def schedule(done: float) -> float:
+    """Share of the learning rate at a share of the steps: a tenth of warm-up, then a cosine to a hundredth."""
     return done / 0.1 if done < 0.1 else 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (done - 0.1) / 0.9))
 
 
 @torch.no_grad()
-def _move_mean(mean: Net, net: Net, decay: float) -> None:
+def move_mean(mean: nn.Module, net: nn.Module, decay: float) -> None:
     for held, now in zip(mean.state_dict().values(), net.state_dict().values(), strict=True):
         if held.dtype.is_floating_point:
             held.lerp_(now, 1 - decay)

@@ -18,6 +18,7 @@ from edge_runtime.report import Report
 from edge_runtime.stream import Stream
 from edge_runtime.wearable import wearable_of
 from firmware_bridge.boards import BOARDS
+from firmware_bridge.clock import Samples
 from firmware_bridge.receiver import Receiver
 
 _STEP_S = 0.04
@@ -35,52 +36,81 @@ class Bed:
 
 
 class _Player:
+    """Its clock begins with its wearable. zero_s: that moment on the monotonic clock, None while nobody looks yet."""
+
     def __init__(self, bed: Bed, model: Model, backend: Backend, dashboard: Dashboard, seconds: float) -> None:
-        record = find_record(bed.record)
-        wearable = wearable_of(record, bed.lead, bed.start_s, seconds, bed.faults, 1)
+        wearable = wearable_of(find_record(bed.record), bed.lead, bed.start_s, seconds, bed.faults, 1)
+        self.zero_s: float | None = None
         self._stream = Stream(Receiver(BOARDS["native"]), Monitor(model, backend, bed.source))
-        self._stream.watchers.append(dashboard.watch(bed.source))
-        self._dashboard = dashboard
+        self._stream.watchers.append(self._seen)
+        self._watch, self._write = dashboard.watch(bed.source), dashboard.write
+        self._before: list[Samples | tuple[Report, float]] = []
         self._pieces = iter([wearable.introduce(0.0), *wearable.pieces()])
         self._next = next(self._pieces)
         self._plugged = False
         self._ticked_s = 0.0
 
-    def play(self, until_s: float, zero_s: float) -> None:
-        """All that the device sends up to then. zero_s: when it began, on the monotonic clock."""
+    def play(self, until_s: float) -> None:
+        """All that the device sends up to then."""
+        while (tick_s := self._ticked_s + 1.0) <= until_s:
+            self._send(tick_s)
+            self._handle("tick", tick_s)
+            self._ticked_s = tick_s
+        self._send(until_s)
+
+    def show(self, zero_s: float) -> None:
+        """From now on somebody looks, and is shown what has been so far."""
+        self.zero_s = zero_s
+        for seen in self._before:
+            if isinstance(seen, Samples):
+                self._seen(seen)
+            else:
+                self._said(*seen)
+        self._before.clear()
+
+    def _send(self, until_s: float) -> None:
         with suppress(StopIteration):
             while self._next.due_s <= until_s:
                 piece, self._next = self._next, next(self._pieces)
                 if piece.plugged != self._plugged:
                     self._plugged = piece.plugged
-                    self._handle("opened" if piece.plugged else "lost", zero_s + piece.due_s)
+                    self._handle("opened" if piece.plugged else "lost", piece.due_s)
                 if piece.plugged and piece.data:
-                    self._handle("data", zero_s + piece.due_s, piece.data)
-        while until_s - self._ticked_s >= 1.0:
-            self._ticked_s += 1.0
-            self._handle("tick", zero_s + self._ticked_s)
+                    self._handle("data", piece.due_s, piece.data)
 
     def _handle(self, kind: str, arrival_s: float, data: bytes = b"") -> None:
         for report in self._stream.handle(kind, arrival_s, data):
-            self._dashboard.write(_stamped(report, arrival_s))
+            self._said(report, arrival_s)
 
+    def _seen(self, samples: Samples) -> None:
+        if self.zero_s is None:
+            self._before.append(samples)
+        else:
+            self._watch(replace(samples, arrival_s=samples.arrival_s + self.zero_s))
 
-def _stamped(report: Report, arrival_s: float) -> Report:
-    spent_s = time.monotonic() - arrival_s
-    utc = datetime.fromtimestamp(time.time() - spent_s, UTC).isoformat(timespec="milliseconds")
-    return replace(report, session="simulated", utc=utc.replace("+00:00", "Z"), latency_ms=min(spent_s, 1.0) * 1e3)
+    def _said(self, report: Report, arrival_s: float) -> None:
+        if self.zero_s is None:
+            self._before.append((report, arrival_s))
+            return
+        spent_s = time.monotonic() - arrival_s - self.zero_s
+        utc = datetime.fromtimestamp(time.time() - spent_s, UTC).isoformat(timespec="milliseconds")
+        stamped = replace(report, session="simulated", utc=utc.replace("+00:00", "Z"), latency_ms=spent_s * 1e3)
+        self._write(stamped)
 
 
 class Ward:
-    """Beds that play in real time on a thread, from `already_s` on: what came before is told at once."""
+    """Beds that play in real time on a thread, as if they had done so for `already_s`."""
 
     def __init__(self, dashboard: Dashboard, beds: Sequence[Bed], already_s: float, seconds: float) -> None:
         bundle = load_bundle()
         backend = open_backend(bundle)
         self._players = [_Player(bed, bundle.model, backend, dashboard, seconds) for bed in beds]
+        for player in self._players:
+            player.play(already_s)
         self._zero_s = time.monotonic() - already_s
+        for player in self._players:
+            player.show(self._zero_s)
         self._stopping = threading.Event()
-        self._play()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -88,10 +118,7 @@ class Ward:
         self._stopping.set()
         self._thread.join()
 
-    def _play(self) -> None:
-        for player in self._players:
-            player.play(time.monotonic() - self._zero_s, self._zero_s)
-
     def _run(self) -> None:
         while not self._stopping.wait(_STEP_S):
-            self._play()
+            for player in self._players:
+                player.play(time.monotonic() - self._zero_s)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,15 @@ from edge_runtime.backends import open_backend
 from edge_runtime.bundle import load_bundle
 from edge_runtime.dashboard import Dashboard, DashboardOptions
 from edge_runtime.errors import UsageError
-from edge_runtime.sinks.store import Store
 
 _FLAGS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-sync"
 _SOURCE = "/dev/serial/by-id/usb-bedside"
-_COLOURS = 128  # of a picture: paper, ink and a few tones
+_COLOURS = 200  # of a picture: paper, ink and a few tones
 _SETTLE_MS = 1500
 _PLAYED_S = 540.0  # before anybody looks
 
-_FLUTTER = Bed(_SOURCE, "mitdb/202", None, 1000.0, "drop=0.01,lead_off@150+20")
+_CALM = Bed(_SOURCE, "mitdb/234", "MLII", 100.0, "drop=0.004,lead_off@200+20,unplug@345+25")
+_FIBRILLATION = Bed(_SOURCE, "mitdb/201", None, 1200.0, "drop=0.004")
 _WARD = tuple(
     Bed(f"/dev/serial/by-id/bed-{i}", f"mitdb/{record}", None, 200.0, faults)
     for i, (record, faults) in enumerate(
@@ -55,12 +56,12 @@ class _Picture:
 
 _NUMBERS = ".value.hr_bpm[data-valid=true]"
 _PICTURES = (
-    _Picture("live", [_FLUTTER], _PLAYED_S, _NUMBERS),
-    _Picture("dark", [_FLUTTER], _PLAYED_S, _NUMBERS, dark=True),
-    _Picture("phone", [_FLUTTER], _PLAYED_S, _NUMBERS, size=(360, 780), scale=2),
+    _Picture("live", [_CALM], _PLAYED_S, _NUMBERS),
+    _Picture("dark", [_FIBRILLATION], _PLAYED_S, _NUMBERS, dark=True),
+    _Picture("phone", [_CALM], _PLAYED_S, _NUMBERS, size=(360, 780), scale=2),
     _Picture("lead-off", [Bed(_SOURCE, "mitdb/234", "MLII", 100.0, "lead_off@62+60")], 70.0, "#veil strong"),
     _Picture("ward", _WARD, 62.0, ".tile .hr small", size=(1280, 720)),
-    _Picture("day", [_FLUTTER], 60.0, "#day-episodes button", "#/day/0/{day}", (1280, 830)),
+    _Picture("day", [_CALM], 60.0, "#day-episodes button", "#/day/0/{day}", (1280, 830)),
 )
 
 
@@ -107,7 +108,7 @@ def _look(browser: Any, picture: _Picture, store: Path, day: str) -> bytes:
 
 def _write_day(path: Path, day: datetime, tell: Callable[[str], None]) -> None:
     bundle = load_bundle()
-    with closing(Store.open(path, tell)) as store:
+    with closing(import_module("edge_runtime.sinks.store").Store.open(path, tell)) as store:
         for report in day_of(day, _SOURCE, bundle.model, open_backend(bundle)):
             store.write(report)
 

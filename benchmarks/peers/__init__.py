@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from tqdm import tqdm
@@ -25,10 +26,11 @@ from edge_runtime.doctor import machine, versions
 from edge_runtime.errors import UsageError
 from edge_runtime.vitals import hardware
 from train.datasets.truth import Case
-from train.peers import Answer, Asked, Signal, about, ask
+from train.peers import Answer, about, ask
 from train.peers.finders import BEATS_BY, OUR_BEATS, OURS, PEERS, Peer
 from train.run import Run, commit
 
+T = TypeVar("T")
 _HERE = Path(sys.executable)
 _RECORD_S = 1200.0  # for a recording of half an hour
 
@@ -37,11 +39,13 @@ def measure(run: Run, results: Path, records: int = 0, workers: int = 1) -> dict
     """Write `peers.json`, `peers-rows.csv` and `peers.png`. records: of each data set, 0 for all; workers: at once."""
     kept = run.cache / "peers"
     cases, tapes = cases_of(run, records), recordings(records)
-    bundles = {fold: str(fold_bundle(run, fold).folder) for fold in {c.fold for c in cases} | {t.fold for t in tapes}}
     there, absent = _installed({**PEERS, **BEATS_BY})
-    answers = _answers([n for n in PEERS if n in there], cases, bundles, kept, workers)
+    theirs = _answers([n for n in PEERS if n in there and n != OURS], cases, kept, workers)
+    their_beats = _beats([n for n in BEATS_BY if n in there and n != OUR_BEATS], tapes, kept, workers)
+    bundles = {fold: str(fold_bundle(run, fold).folder) for fold in {c.fold for c in cases} | {t.fold for t in tapes}}
+    answers = {OURS: _our_answers(cases, bundles), **theirs}
     said = {name: judge.by_case(cases, own) for name, own in answers.items()}
-    beats = _beats([n for n in BEATS_BY if n in there], tapes, bundles, kept, workers)
+    beats = {OUR_BEATS: _our_beats(tapes, bundles), **their_beats} if tapes else {}
     bundle = bundles[min(bundles)]
     times = timed(
         {n: partial(ask, n, python=_HERE, bundle=bundle) if n == OURS else partial(ask, n) for n in said},
@@ -90,45 +94,45 @@ def _installed(peers: dict[str, Peer]) -> tuple[dict[str, dict[str, Any]], dict[
     return there, absent
 
 
-def _answers(
-    names: list[str], cases: list[Case], bundles: dict[int, str], kept: Path, workers: int
-) -> dict[str, list[Answer]]:
+def _answers(names: list[str], cases: list[Case], kept: Path, workers: int) -> dict[str, list[Answer]]:
     """By peer, one a window."""
-
-    def of(name: str) -> list[Answer]:
-        if PEERS[name].package is not None:
-            return ask(name, windows_of(cases), kept=kept).answers
-        by_fold = {
-            fold: iter(ask(name, windows_of([c for c in cases if c.fold == fold]), _HERE, bundle=bundle).answers)
-            for fold, bundle in bundles.items()
-        }
-        return [next(by_fold[case.fold]) for case in cases for _ in case.windows_mv]
-
-    with ThreadPoolExecutor(workers) as pool:
-        return dict(zip(names, tqdm(pool.map(of, names), total=len(names), desc="peers", mininterval=5), strict=True))
+    windows = windows_of(cases)
+    return _each(names, lambda name: ask(name, windows, kept=kept).answers, workers, "peers")
 
 
-def _beats(
-    names: list[str], tapes: list[Recording], bundles: dict[int, str], kept: Path, workers: int
-) -> dict[str, dict[str, Any]]:
+def _our_answers(cases: list[Case], bundles: dict[int, str]) -> list[Answer]:
+    """One a window, each of its fold's net."""
+    by_fold = {
+        fold: iter(ask(OURS, windows_of([c for c in cases if c.fold == fold]), _HERE, bundle=bundle).answers)
+        for fold, bundle in bundles.items()
+    }
+    return [next(by_fold[case.fold]) for case in cases for _ in case.windows_mv]
+
+
+def _beats(names: list[str], tapes: list[Recording], kept: Path, workers: int) -> dict[str, dict[str, Any]]:
     """By detector, what EC57 asks of MIT-BIH's recordings; nothing where they are not at hand."""
+    signals = [tape.signal for tape in tapes]
 
     def of(name: str) -> dict[str, Any]:
-        found: dict[str, Answer] = {}
-        for fold in sorted({t.fold for t in tapes}):
-            own = [t for t in tapes if t.fold == fold]
-            signals: list[Signal] = [t.signal for t in own]
-            if BEATS_BY[name].package is None:
-                asked: Asked = ask(name, signals, _HERE, limit_s=_RECORD_S, bundle=bundles[fold])
-            else:
-                asked = ask(name, signals, kept=kept, limit_s=_RECORD_S)
-            found |= dict(zip([t.name for t in own], asked.answers, strict=True))
-        return beat_table(tapes, found)
+        asked = ask(name, signals, kept=kept, limit_s=_RECORD_S)
+        return beat_table(tapes, dict(zip([t.name for t in tapes], asked.answers, strict=True)))
 
-    if not tapes:
-        return {}
+    return _each(names, of, workers, "mitdb") if tapes else {}
+
+
+def _our_beats(tapes: list[Recording], bundles: dict[int, str]) -> dict[str, Any]:
+    found: dict[str, Answer] = {}
+    for fold in sorted({t.fold for t in tapes}):
+        own = [t for t in tapes if t.fold == fold]
+        asked = ask(OUR_BEATS, [t.signal for t in own], _HERE, limit_s=_RECORD_S, bundle=bundles[fold])
+        found |= dict(zip([t.name for t in own], asked.answers, strict=True))
+    return beat_table(tapes, found)
+
+
+def _each(names: list[str], of: Callable[[str], T], workers: int, title: str) -> dict[str, T]:
+    """Of each name, so many at once."""
     with ThreadPoolExecutor(workers) as pool:
-        return dict(zip(names, tqdm(pool.map(of, names), total=len(names), desc="mitdb", mininterval=5), strict=True))
+        return dict(zip(names, tqdm(pool.map(of, names), total=len(names), desc=title, mininterval=5), strict=True))
 
 
 def beat_table(tapes: list[Recording], found: dict[str, Answer]) -> dict[str, Any]:
@@ -188,6 +192,3 @@ def _reasons(answers: list[Answer]) -> dict[str, int]:
 
 def _tell(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
-
-
-__all__ = ["OUR_BEATS", "measure"]

@@ -18,13 +18,15 @@ from edge_runtime.bundle import MEASURED
 from train import folds
 from train.datasets.truth import Case
 from train.peers import Answer, measures
-from train.peers.finders import OURS
 
 GROUPS: dict[str, Callable[[Case], bool]] = {
     "ludb I + II": lambda case: case.dataset == "ludb",
     "qtdb": lambda case: case.dataset == "qtdb",
     "both": lambda case: True,
 }
+
+
+_MIDDLE: dict[str, Callable[[NDArray[np.float64]], Any]] = {"hr_bpm": harmonic}  # of all else the median
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,7 @@ def said_of(case: Case, answers: Sequence[Answer]) -> Said:
     for name in MEASURED:
         every = np.array([v for window in windows if (v := window[name]) is not None], np.float64)
         stated[name] = len(every)
-        middle = harmonic(every) if name == "hr_bpm" else np.median(every) if len(every) else np.nan
-        values[name] = round(float(middle), 3) if len(every) else None
+        values[name] = round(float(_MIDDLE.get(name, np.median)(every)), 3) if len(every) else None
     return Said(len(windows), sum(answer.failed is not None for answer in answers), values, stated)
 
 
@@ -144,6 +145,3 @@ def mean_interval_mae(tables_of: dict[str, Any], group: str = "both") -> float |
     """Of PR, QRS and QT, ms; None for a peer that does not give all three."""
     found = [tables_of[group][name].get("mae") for name in MEASURED if name != "hr_bpm"]
     return None if None in found else float(np.mean([v for v in found if v is not None]))
-
-
-__all__ = ["OURS", "Said", "better_on_all", "by_case", "counted", "mean_interval_mae", "tables", "write_rows"]

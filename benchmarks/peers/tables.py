@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.markdown import table
+from train.markdown import table
 from train.peers.finders import OUR_BEATS, OURS
 
 _MEASURES = {"hr_bpm": ("HR, bpm", 2), "pr_ms": ("PR, ms", 1), "qrs_ms": ("QRS, ms", 1), "qt_ms": ("QT, ms", 1)}

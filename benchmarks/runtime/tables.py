@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.markdown import table
 from benchmarks.runtime.ward import carries
+from train.markdown import table
 
 _RESULTS = "../benchmarks/results/runtime.json"  # from docs/
 

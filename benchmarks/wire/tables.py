@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.markdown import table
 from benchmarks.wire.native import BURST_BITS
+from train.markdown import table
 
 _RESULTS = "../benchmarks/results/wire.json"  # from docs/
 

@@ -48,11 +48,14 @@ class Trace:
             self.fold()
 
     def fold(self) -> None:
-        """Take in what is waiting."""
-        waiting, self._waiting = self._waiting, []
-        for samples in waiting:
-            if len(samples.millivolts):
-                self._take(samples)
+        """Take in what is waiting: neighbours together, since most boards send few samples at once."""
+        waiting, self._waiting = [s for s in self._waiting if len(s.millivolts)], []
+        begin = 0
+        for i in range(1, len(waiting) + 1):
+            if i == len(waiting) or not _follows(waiting[i - 1], waiting[i]):
+                run = waiting[begin:i]
+                self._take(run[0], np.concatenate([s.millivolts for s in run]))
+                begin = i
 
     def since(self, position: int) -> tuple[int, list[int | None], list[tuple[int, int]]]:
         """What came from `position` on, or from the oldest that is kept: the first one's position, the points in
@@ -64,11 +67,13 @@ class Trace:
         points = [None if v == _MISSING else v for v in self._ring[where].tolist()]
         return first, points, [(first + a, first + b) for a, b in runs_of(self._off[where])]
 
-    def _take(self, samples: Samples) -> None:
+    def _take(self, samples: Samples, millivolts: NDArray[np.float64]) -> None:
+        """samples: the first of those whose values they are."""
         rate, index = samples.sampling_rate_hz, samples.index
         if rate != self._rate or samples.lead != self.lead or index < self._next:
             self._start(rate, samples.lead, index)
-        millivolts = np.full(len(samples.millivolts), np.nan) if samples.lead_off else samples.millivolts
+        if samples.lead_off:
+            millivolts = np.full(len(millivolts), np.nan)
         if self._size == 1:
             self._write(index, millivolts, samples.lead_off)
             self._next = index + len(millivolts)
@@ -123,3 +128,12 @@ class Trace:
         self._ring[where] = np.where(absent, _MISSING, microvolts.astype(np.int32))
         self._off[where] = off
         self.end = end
+
+
+def _follows(before: Samples, after: Samples) -> bool:
+    return (
+        after.index == before.index + len(before.millivolts)
+        and after.sampling_rate_hz == before.sampling_rate_hz
+        and after.lead_off == before.lead_off
+        and after.lead == before.lead
+    )

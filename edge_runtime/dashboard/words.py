@@ -46,6 +46,8 @@ WHYS = {
     "no_head": "not in this model",
 }
 
+SWAPPED = "The lead is upside down. Rate and intervals are measured all the same; the shape of the waves is not theirs."
+
 # Of reports, of the ribbon, and of episodes.
 RHYTHMS = {
     "normal": "Normal rhythm",
@@ -55,10 +57,11 @@ RHYTHMS = {
     "uncertain": "Uncertain",
     "noise": "Too noisy",
     "absent": "No signal",
+    "inverted": "Electrodes look swapped",
     **{code: title for code, (title, _) in STATES.items()},
 }
 
 
 def words() -> dict[str, object]:
     """What the page is given when it connects."""
-    return {"notice": NOTICE, "states": STATES, "whys": WHYS, "rhythms": RHYTHMS}
+    return {"notice": NOTICE, "states": STATES, "whys": WHYS, "rhythms": RHYTHMS, "swapped": SWAPPED}

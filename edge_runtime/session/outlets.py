@@ -15,9 +15,8 @@ _REST_S = 0.02  # when everything is written: to be woken for each report of a w
 
 
 class Outlet:
-    """lost: reports that the sink refused or that had no room. trouble: what was last said of it.
-
-    enough: called where whoever reads the sink's output has gone; beat: every now and then while it is alive.
+    """lost: reports that the sink refused, that had no room, or that it took and then gave up. trouble: what was last
+    said of it. enough: called where whoever reads the sink's output has gone; beat: every now and then while it lives.
     """
 
     def __init__(
@@ -29,13 +28,17 @@ class Outlet:
         enough: Callable[[], None],
     ) -> None:
         self.name = type(sink).__name__
-        self.written = self.lost = 0
+        self.written = self._lost = 0
         self._given = 0
         self.trouble: str | None = None
         self._sink, self._tell, self._beat, self._enough = sink, tell, beat, enough
         self._reports: queue.SimpleQueue[Report | None] = queue.SimpleQueue()
         self._room = room
         self._thread = threading.Thread(target=self._run, name=f"sink {self.name}", daemon=True)
+
+    @property
+    def lost(self) -> int:
+        return self._lost + getattr(self._sink, "lost", 0)  # a sink that lets reports wait counts them itself
 
     def start(self) -> None:
         self._thread.start()
@@ -46,7 +49,7 @@ class Outlet:
         if self._reports.qsize() < self._room:
             self._reports.put(report)
         else:
-            self.lost += 1
+            self._lost += 1
             self._said(f"{self.name} does not keep up: reports are lost, and counted")
 
     def finish(self, seconds: float) -> None:
@@ -54,8 +57,8 @@ class Outlet:
         self._reports.put(None)
         self._thread.join(max(0.01, seconds))
         if self._thread.is_alive():
-            left = self._given - self.written - self.lost
-            self.lost += left
+            left = self._given - self.written - self._lost
+            self._lost += left
             self._tell(f"{self.name} did not come to an end: {left} reports are not in it")
 
     def _run(self) -> None:
@@ -73,10 +76,10 @@ class Outlet:
                 self._sink.write(report)
                 self.written += 1
             except BrokenPipeError:  # whoever read our output has had enough
-                self.lost += 1
+                self._lost += 1
                 self._enough()
             except Exception as error:
-                self.lost += 1
+                self._lost += 1
                 self._said(f"a report could not be written by {self.name} ({error}); going on, losses are counted")
         try:
             self._sink.close()

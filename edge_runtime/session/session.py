@@ -187,6 +187,8 @@ class Session:
             lead.reports += 1
             for outlet in self._outlets:
                 outlet.put(stamped)
+            if any(episode.kind == "inverted" and episode.reports == 1 for episode in report.episodes):
+                self._tell(f"{lead.name}: lead {report.lead} looks inverted; are its electrodes swapped?")
 
     # ---- what is said of a lead --------------------------------------------------------------------------------------
 

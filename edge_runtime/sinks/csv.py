@@ -11,6 +11,7 @@ from typing import Any
 from edge_runtime.columns import COLUMNS, row_of
 from edge_runtime.errors import UsageError
 from edge_runtime.report import Report
+from edge_runtime.sinks.backlog import ROOM
 from edge_runtime.sinks.lines import LineFile
 
 _COLUMNS = tuple(name for name in COLUMNS if name != "more")
@@ -23,10 +24,10 @@ class Csv:
         self._file = file
 
     @classmethod
-    def open(cls, path: Path, tell: Callable[[str], None] = lambda message: None) -> Csv:
+    def open(cls, path: Path, tell: Callable[[str], None] = lambda message: None, room: int = ROOM) -> Csv:
         """Appended to, if its columns are these. Raises UsageError."""
         try:
-            file = LineFile(path, tell)
+            file = LineFile(path, tell, room)
         except OSError as error:
             raise UsageError(f"--csv {path}: cannot be written ({error.strerror}); choose another file") from error
         if file.empty:

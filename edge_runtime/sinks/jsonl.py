@@ -8,6 +8,7 @@ from pathlib import Path
 
 from edge_runtime.errors import UsageError
 from edge_runtime.report import Report
+from edge_runtime.sinks.backlog import ROOM
 from edge_runtime.sinks.lines import LineFile
 
 
@@ -18,12 +19,12 @@ class JsonLines:
         self._file = file  # None is standard output
 
     @classmethod
-    def open(cls, target: str, tell: Callable[[str], None] = lambda message: None) -> JsonLines:
+    def open(cls, target: str, tell: Callable[[str], None] = lambda message: None, room: int = ROOM) -> JsonLines:
         """`-` is standard output; a file is appended to. Raises UsageError."""
         if target == "-":
             return cls(None)
         try:
-            return cls(LineFile(Path(target), tell))
+            return cls(LineFile(Path(target), tell, room))
         except OSError as error:
             raise UsageError(f"--out {target}: cannot be written ({error.strerror}); choose another file") from error
 

@@ -7,18 +7,18 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from edge_runtime.sinks.backlog import Backlog, Unavailable
+from edge_runtime.sinks.backlog import ROOM, Backlog, Unavailable
 
 
 class LineFile:
     """One process a file. A line that a kill cut short is left as it is, and ended, so that the next one is whole.
 
-    Raises OSError where the file cannot be had.
+    Raises OSError where the file cannot be had. room: how many lines may wait.
     """
 
-    def __init__(self, path: Path, tell: Callable[[str], None]) -> None:
+    def __init__(self, path: Path, tell: Callable[[str], None], room: int = ROOM) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        self.backlog = Backlog[str](str(path), self._append, tell)
+        self.backlog = Backlog[str](str(path), self._append, tell, room)
         self.first = ""  # its first line as it was found, of 64 KiB at most
         self._cut = False
         if self._size():  # neither a pipe nor a terminal

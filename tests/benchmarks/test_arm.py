@@ -134,6 +134,21 @@ def test_the_processor_is_told_as_linux_tells_it(name: str) -> None:
     assert told["sys/devices/system/cpu/present"] == "0-3"
 
 
+def test_an_install_is_weighed_with_and_without_its_byte_code(tmp_path: Path) -> None:
+    userland = Userland(tmp_path / "land")
+    site = tmp_path / "site"
+    ran = userland.folder.joinpath("bytecode-aarch64", *site.parts[1:], "own")
+    for path, size in ((site / "own/a.py", 100), (site / "own/__pycache__/a.pyc", 40), (ran / "a.pyc", 30)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(bytes(size))
+    answers = {"cortex-a72": {"windows": 80, "windows_apart": 2, "most": 0.5}}
+    counted = {on_core.NET: Counter(numpy=2, Python=3), on_core.REPORT: Counter(numpy=7)}
+    row = arm.weighed(arm.Install("tflite", "ai-edge-litert", ("x<2",)), userland, site, answers, counted)
+    assert row["bytes"] == {"whole": 140, "without_byte_code": 100, "with_byte_code_that_runs": 130}
+    assert (row["typed"], row["net"], row["report"]) == ("leadwire[tflite] x<2", 5, 7)
+    assert (row["windows"], row["windows_apart"], row["most"]) == (80, 2, 0.5)
+
+
 def test_what_is_missing_is_named_with_its_package() -> None:
     with pytest.raises(UsageError, match=r"needs no-such-program: apt-get install some-package"):
         need("no-such-program", "some-package")
@@ -186,11 +201,21 @@ def test_the_tables_show_what_holds_and_what_does_not() -> None:
                 }
             }
         },
+        "installs": [
+            {
+                "typed": "leadwire[tflite] x==1.2.*",
+                "versions": {"x": "1.2.3", "numpy": "1.0"},
+                "bytes": {"whole": 121_230_000, "without_byte_code": 9e7, "with_byte_code_that_runs": 95_460_000},
+                "windows": 80, "windows_apart": 3, "most": 0.0625, "net": 8_770_000, "report": 16_100_000,
+            }
+        ],
         "instructions": {"onnxruntime": {"cortex-a76": stages}},
     }  # fmt: skip
     text = arm_markdown(result)
     assert "| fine | 0.1234 | 0.35 | yes |" in text
     assert "| late | 0.7 | 0.5 | **no** |" in text
     assert "| onnxruntime | x86-64 without VNNI (Haswell) | 7 of 300 | 0.5 | `bbbbbbbbbbbbbbbb` |" in text
+    brought = "numpy 1.0, x 1.2.3"
+    assert f"| `leadwire[tflite] x==1.2.*` | **121.2** | 95.5 | 3 of 80 (0.062) | 8.77 | 16.10 | {brought} |" in text
     assert "| onnxruntime | Cortex-A53 | 8 of 9 | state (1) | 2 steps (pr_ms.low) |" in text
     assert "| onnxruntime | Cortex-A76 | net | **4.00** | 1.00 | 1.00 | 1.00 | 1.00 | 0.40 |" in text

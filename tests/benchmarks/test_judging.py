@@ -12,6 +12,7 @@ from tests.fakes import FakeBackend, ecg_of, model_that_states_all, regular_wave
 from train.datasets import mitdb
 from train.datasets.truth import Case
 from train.nets import Net, NetSpec
+from train.rr import rr_features
 
 
 def test_the_interval_score_by_hand() -> None:
@@ -84,7 +85,7 @@ def test_beats_are_features_of_their_own_place() -> None:
     inner = x[8:-8]
     assert np.abs(inner - inner.mean(0)).max() < 0.25 * np.abs(inner).max()
     early = np.sort(np.append(peaks, peaks[20] + 100))
-    rr = beats._rr(early / 250)
+    rr = rr_features(early / 250)
     assert rr[21, 0] < -0.5 < rr[20, 0]
 
 

@@ -10,7 +10,7 @@ import torch
 
 from benchmarks import on_core, sizes
 from benchmarks.p_waves import BANDS_UV, Marked, code_error_uv, judge, size_uv, step_uv
-from benchmarks.sizes_picture import DEFAULT, family, picture
+from benchmarks.sizes_picture import DEFAULT, codings_picture, family, picture
 from benchmarks.sizes_tables import codings_markdown, sizes_markdown
 from edge_runtime.bundle import TFLITE, Bundle
 from edge_runtime.conditioning import condition
@@ -137,5 +137,6 @@ def test_tables_and_picture_of_the_committed_rows(tmp_path: Path) -> None:
         widths = {line.count(" | ") for line in text.splitlines() if line.startswith("| ")}
         assert widths
         assert "nan" not in text
-    picture(found, tmp_path / "sizes.png")
-    assert (tmp_path / "sizes.png").read_bytes().startswith(b"\x89PNG")
+    for draw in (picture, codings_picture):
+        draw(found, tmp_path / "x.png")
+        assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")

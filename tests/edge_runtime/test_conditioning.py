@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_runtime.conditioning import DEFAULT, Conditioning, compand, condition
+from edge_runtime.conditioning import DEFAULT, Conditioning, compand, condition, extended
 
 RATES = (100, 125, 128, 190.3, 200, 250, 300, 360, 500, 977, 1000)
 
@@ -17,6 +17,13 @@ def test_a_sine_of_the_band_keeps_its_place_and_size_at_every_rate(rate: float) 
     at = np.arange(len(out)) / 250
     assert len(out) == 2500
     assert np.abs(out - np.sin(2 * np.pi * 8 * at))[250:-250].max() < 0.02
+
+
+@given(st.integers(2, 40), st.data())
+def test_the_ends_are_reflected_as_numpy_does_it(size: int, data: st.DataObject) -> None:
+    n = data.draw(st.integers(1, size - 1))
+    x = np.arange(size, dtype=np.float64)
+    assert np.array_equal(extended(x, n), np.pad(x, n, mode="reflect"))
 
 
 @pytest.mark.parametrize(("hz", "most"), [(0.0, 1e-6), (0.15, 0.05), (50.0, 0.01), (60.0, 0.01)])

@@ -55,6 +55,14 @@ def test_a_wire_in_the_air_is_an_antenna() -> None:
     assert gate(0.1 * hiss) == "flat"
 
 
+def test_a_wire_that_goes_off_within_the_window_is_an_antenna_for_its_rest() -> None:
+    t, hiss = np.arange(2500) / 250, RNG.normal(0, 0.003, 2500)
+    gone = np.where(t > 6, 0.0, ECG) + hiss
+    assert gate(gone) is None, "a pause is silent"
+    assert gate(gone + np.where(t > 6, 3 * np.sin(2 * np.pi * 50 * t), 0.0)) == "lead_off"
+    assert gate(ECG + hiss + 3 * np.sin(2 * np.pi * 50 * t)) is None, "a heart in mains is a heart"
+
+
 def beats(*r_peaks_s: float) -> list[Beat]:
     return [Beat(t, Wave(QRS, t - 0.04, t + 0.05), None, None) for t in r_peaks_s]
 

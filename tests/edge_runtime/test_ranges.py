@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_runtime.delineation import QRS, P, doubt_of, probability_of
-from edge_runtime.ranges import FEATURES, INTERVALS, MOST_BLENDED, Evidence, Target, evidence_of, features
+from edge_runtime.ranges import FEATURES, INTERVALS, MOST_BLENDED, Evidence, Target, evidence_of, features, median
 from tests.fakes import FakeBackend, regular_waves
 
 HEADS = FakeBackend(regular_waves())(np.zeros(2500, np.float32))
@@ -45,12 +45,17 @@ def test_doubt_is_that_of_the_waves_of_the_measure() -> None:
 
 def test_what_is_stated_lies_between_the_masks_and_the_direct_head() -> None:
     target = replace(QT, blend=0.4)
-    zero = np.zeros(len(FEATURES))
+    zero = [0.0] * len(FEATURES)
     assert target.stated(395.0, 0.2, zero).value == pytest.approx(395 + 0.4 * 9)
     assert target.stated(395.0, -0.2, zero).value == pytest.approx(395 - 0.4 * 9)
     most = 0.4 * MOST_BLENDED * 45
     assert target.stated(395.0, 30.0, zero).value == pytest.approx(395 + most), "a head that is lost pulls no further"
     assert QT.stated(395.0, 0.2, zero).value == 395.0
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=40))
+def test_the_median_is_numpys(values: list[float]) -> None:
+    assert median(values) == np.median(values)
 
 
 @given(

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 import torch
 
 from edge_runtime.backends import BACKENDS, open_backend
-from edge_runtime.bundle import MANIFEST, Bundle, load_bundle
+from edge_runtime.bundle import MANIFEST, ONNX, Bundle, load_bundle
 from edge_runtime.conditioning import compand, condition
 from edge_runtime.errors import BundleError, LeadwireError
 from export.agreement import GATES, agreement, lost, over_the_gates, refuse
@@ -84,19 +85,29 @@ def test_float_onnx_is_torch_within_1e_4(net: Net, tmp_path: Path) -> None:
 
 
 def test_the_slim_graph_gives_the_same_bits_in_fewer(net: Net, tmp_path: Path) -> None:
+    import onnx
     import onnxruntime
 
     windows = np.random.default_rng(0).normal(size=(8, 2500)).astype(np.float32)
     float_onnx(net, tmp_path / "f.onnx", 2500)
-    content = (tmp_path / "f.onnx").read_bytes()
-    names = [o.name for o in onnxruntime.InferenceSession(content).get_outputs()]
+    model = onnx.load(tmp_path / "f.onnx")
+    names = [o.name for o in onnxruntime.InferenceSession(model.SerializeToString()).get_outputs()]
     x = {"window": windows[:1, None, None]}
-    before, after = (onnxruntime.InferenceSession(c).run(names, x) for c in (content, slim(content)))
+    before, after = (onnxruntime.InferenceSession(c).run(names, x) for c in (model.SerializeToString(), slim(model)))
     assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
     int8_onnx(tmp_path / "f.onnx", tmp_path / "q.onnx", windows)
-    small = (tmp_path / "q.onnx").read_bytes()
-    assert len(slim(small)) == len(small), "it was written slim"
-    assert [o.name for o in onnxruntime.InferenceSession(small).get_outputs()] == names
+    small = onnx.load(tmp_path / "q.onnx")
+    assert len(slim(small)) == (tmp_path / "q.onnx").stat().st_size, "it was written slim"
+    assert [o.name for o in onnxruntime.InferenceSession(small.SerializeToString()).get_outputs()] == names
+
+
+def test_weights_share_no_zero_point_so_that_each_may_become_u8(bundle: Bundle) -> None:
+    import onnx
+
+    graph = onnx.load_from_string(bundle.files[ONNX]).graph
+    signed = {tensor.name for tensor in graph.initializer if tensor.data_type == onnx.TensorProto.INT8}
+    used = Counter(word for node in graph.node for word in node.input if word in signed)
+    assert used and set(used.values()) == {1}
 
 
 def test_the_default_bundles_files_are_within_their_limit(bundle: Bundle) -> None:

@@ -33,7 +33,6 @@ _ROOT = Path(__file__).parents[2]
 _ENVIRONMENT = _ROOT / ".peers"
 # One thread each, as ours; onnxruntime takes what it likes, and its processor time tells.
 _QUIET = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
-_ABOUT_S = 120.0
 
 Marks = dict[str, NDArray[np.float64]]
 Measures = dict[str, float | None]
@@ -108,13 +107,13 @@ def ask(
         while len(found) < len(signals) or peak_mb is None:
             done = _call(python, "answer", str(folder), str(answers), check=False)
             before, (found, peak_mb) = len(found), _lines(answers)
-            if done.returncode and len(found) == len(signals):
-                break  # it died of its own end
             if len(found) < len(signals) and (len(found) == before or not done.returncode):
                 died = {FAILED: f"the process ended with code {done.returncode}"}
                 with answers.open("a") as file:
                     file.write(json.dumps(EMPTY | died) + "\n")
                 found, peak_mb = _lines(answers)
+            if done.returncode and len(found) >= len(signals):
+                break  # it died of its own end
     return Asked([_answer(line) for line in found], peak_mb)
 
 

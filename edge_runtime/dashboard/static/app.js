@@ -13,7 +13,7 @@ let words = { states: {}, whys: {}, rhythms: {} }, keeps = false, state = "joini
 let sources = [];
 let place = { view: "live", source: 0 };
 
-const live = new Live((row) => { if (keeps) day.openEpisode(row); });
+const live = new Live();
 const ward = new Ward((i) => go("live", i), watch);
 const day = new Day((name, from, to) => go("day", place.source, name, ...(from === undefined ? [] : [Math.floor(from), Math.ceil(to)])));
 
@@ -60,6 +60,7 @@ const connection = new Connection({
   hello(message) {
     words = message.hello;
     keeps = message.keeps;
+    live.openDay = keeps ? (row) => day.openEpisode(row) : null;
     for (const source of sources) source.forget();
     fresh = true;
   },

@@ -6,8 +6,8 @@ import { Strip } from "./strip.js";
 const RIBBON_S = 600;
 
 export class Live {
-  constructor(openDay) {
-    this.openDay = openDay;
+  constructor() {
+    this.openDay = null; // what opens an episode, where there is a store to show it from
     this.strip = new Strip($("trace"), { seconds: 10, rowMm: [50, 40, 32, 30] });
     this.tiles = MEASURES.map((measure) => new Tile(measure));
     $("values").append(...this.tiles.map(({ node }) => node));
@@ -32,9 +32,10 @@ export class Live {
     const known = report && !["lost", "stale", "waiting"].includes(trouble?.code);
     this.strip.window = known && report.sampling_rate_hz && !trouble?.covers ? [report.start_s, report.end_s] : null;
     setText($("lead"), source.line.lead ? `Lead ${source.line.lead}` : "");
-    setText($("scale"), `25 mm/s  ·  ${look.gain} mm/mV  ·  ${shortName(source.name)}`);
-    $("scale").title = source.name;
-    this.veil(trouble, report);
+    setText($("scale"), `25 mm/s  ·  ${look.gain} mm/mV`);
+    setText($("name"), shortName(source.name));
+    $("name").title = source.name;
+    this.veil(trouble ?? this.swapped(words), report);
     this.health.show(known ? report : null, source.line, live);
     const said = `${report?.utc} ${report?.sequence} ${trouble?.title}`;
     if (said === this.said) return;
@@ -44,6 +45,12 @@ export class Live {
     this.drawRibbon(words);
     this.listEpisodes(words);
     $("trace").setAttribute("aria-label", `Trace of lead ${source.line.lead ?? ""}, 25 millimetres a second, ${look.gain} millimetres a millivolt${trouble ? `; ${trouble.title}` : ""}`);
+  }
+
+  /** A remark, and no trouble: an episode of swapped electrodes is open. */
+  swapped(words) {
+    const open = [...this.source.episodes.values()].some((episode) => episode.kind === "inverted" && episode.open);
+    return open ? { code: "inverted", title: words.rhythms.inverted, advice: words.swapped, covers: false } : null;
   }
 
   veil(trouble, report) {
@@ -115,7 +122,7 @@ export function episodeRows(rows, words, open) {
     const name = words.rhythms[row.kind] ?? row.kind.replaceAll("_", " ");
     const when = `${timeOf(row.start)}–${row.open ? "now" : timeOf(row.end)}`;
     const sure = row.confidence === null || row.confidence === undefined ? "" : percent(row.confidence);
-    const button = element("button", { type: "button", title: `${dayOf(row.start)}: show this stretch` }, swatch(row.kind),
+    const button = element("button", { type: "button", title: open ? `${dayOf(row.start)}: show this stretch` : dayOf(row.start), disabled: !open }, swatch(row.kind),
       element("b", { text: name }), element("span", { className: "quiet", text: `${when}, ${lasting(row.end - row.start)}` }), element("span", { className: "quiet", text: sure }));
     button.dataset.episode = `${row.session}/${row.number}`;
     if (open) button.onclick = () => open(row);

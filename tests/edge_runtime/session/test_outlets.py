@@ -54,6 +54,23 @@ def test_what_has_no_room_is_counted_and_said_once_and_the_rest_is_written() -> 
     assert told == ["Slow does not keep up: reports are lost, and counted"]
 
 
+def test_what_a_sink_took_and_gave_up_is_counted_too() -> None:
+    class Forgetful:
+        lost = 0
+
+        def write(self, report: Report) -> None:
+            self.lost += 1
+
+        def close(self) -> None:
+            pass
+
+    outlet, told, _ = outlet_to(Forgetful())
+    outlet.start()
+    outlet.put(REPORT)
+    outlet.finish(10.0)
+    assert (outlet.written, outlet.lost, told) == (1, 1, [])
+
+
 def test_a_sink_that_never_ends_is_left_and_what_it_did_not_take_is_counted() -> None:
     slow = Slow()
     outlet, told, _ = outlet_to(slow)
