@@ -99,7 +99,7 @@ TimeoutStopSec=90
 StateDirectory={NAME}
 StateDirectoryMode=0750
 WorkingDirectory=%S/{NAME}
-Environment=OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
+Environment=OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 MALLOC_ARENA_MAX=1
 UMask=0027
 
 # Nobody in particular, who may use serial ports and nothing else.

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,7 +92,7 @@ def _observed(job: Job, backend: str | None, more: Sequence[str]) -> Seen:
         devices.kill()
         devices.communicate()
     with np.load(folder / "sent.npz") as sent:
-        return _judged(lines, sent["sent_s"], cpu, resident, sent, job, said[0])
+        return judged(lines, sent, cpu, resident, job, said[0])
 
 
 def _read(
@@ -123,15 +123,16 @@ def _read(
             return lines, cpu
 
 
-def _judged(
+def judged(
     lines: list[tuple[float, bytes]],
-    sent_s: NDArray[np.float64],
+    sent: Mapping[str, NDArray[np.float64]],
     cpu: float,
     resident: int,
-    sent: Any,
     job: Job,
     said: str,
 ) -> Seen:
+    """sent: what the devices wrote down: `sent_s` (leads, seconds), when each second's last byte went."""
+    sent_s = sent["sent_s"]
     heard_s = np.full(sent_s.shape, np.nan)
     states: dict[str, int] = {}
     for at, line in lines:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import queue
 import threading
+import time
 from collections.abc import Callable
 
 from edge_runtime.report import Report
 from edge_runtime.sinks import Sink
 
 _WAIT_S = 0.5
+_REST_S = 0.02  # when everything is written: to be woken for each report of a ward costs more than to write it
 
 
 class Outlet:
@@ -31,7 +32,8 @@ class Outlet:
         self._given = 0
         self.trouble: str | None = None
         self._sink, self._tell, self._beat, self._enough = sink, tell, beat, enough
-        self._reports: queue.Queue[Report | None] = queue.Queue(room)
+        self._reports: queue.SimpleQueue[Report | None] = queue.SimpleQueue()
+        self._room = room
         self._thread = threading.Thread(target=self._run, name=f"sink {self.name}", daemon=True)
 
     @property
@@ -44,16 +46,15 @@ class Outlet:
     def put(self, report: Report) -> None:
         """Never waits."""
         self._given += 1
-        try:
-            self._reports.put_nowait(report)
-        except queue.Full:
+        if self._reports.qsize() < self._room:
+            self._reports.put(report)
+        else:
             self._lost += 1
             self._said(f"{self.name} does not keep up: reports are lost, and counted")
 
     def finish(self, seconds: float) -> None:
         """Give it what it has not had, and so long to take it and to close."""
-        with contextlib.suppress(queue.Full):
-            self._reports.put(None, timeout=max(0.01, seconds))
+        self._reports.put(None)
         self._thread.join(max(0.01, seconds))
         if self._thread.is_alive():
             left = self._given - self.written - self._lost
@@ -63,6 +64,8 @@ class Outlet:
     def _run(self) -> None:
         while True:
             self._beat()
+            if self._reports.empty():
+                time.sleep(_REST_S)
             try:
                 report = self._reports.get(timeout=_WAIT_S)
             except queue.Empty:
