@@ -52,9 +52,10 @@ def measure_nets(
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Rows, one a form and back end, and what they were measured on.
 
-    folders: by form the bundle. Raises UsageError where no back end works.
+    folders: by form the bundle. Raises BundleError for one without that form, UsageError where no back end works.
     """
-    window_s = load_bundle(folders[INT8]).model.window_s
+    bundles = {form: bundle_of(folder, form) for form, folder in folders.items()}
+    window_s = bundles[INT8].model.window_s
     seconds = window_s + (1 + effort.warm_up + effort.reports) * HOP_S + _SLACK_S
     device, wire = wearable(played, seconds), scratch / "wire.npz"
     sha256 = write_wire(device, wire, window_s)
