@@ -34,11 +34,7 @@ def arm_markdown(result: dict[str, Any]) -> str:
             "fall on the other side of an edge between two of the JSON's last digits (0.1 bpm, 0.1 ms, 0.001 for the "
             "rest), since the conditioning's floats differ in their last bits.",
             reports_table(result["reports"]),
-            "### What is installed",
-            "As pip finds it for a device: the newest, unless the line says otherwise. pip compiles every module; with "
-            "`--no-compile`, those that run are compiled when they first do. Answers and instructions are those of a "
-            "Cortex-A72; the answers are held to LiteRT's on x86-64, ONNX Runtime's to its own.",
-            installs_table(result["installs"]),
+            *(installs_markdown(result["installs"]) if "installs" in result else []),  # not in older results
             "### Instructions a report",
             "Millions, of one report of a window of 10 s at 500 Hz, by stage and by whose code they ran in. Counted, "
             "not timed: instructions are no cycles.",
@@ -78,6 +74,16 @@ def reports_table(reports: dict[str, Any]) -> str:
                 ]
             )
     return table(["int8", "on", "equal in every key", "texts, nulls or counts apart", "numbers apart, at most"], rows)
+
+
+def installs_markdown(installs: list[dict[str, Any]]) -> list[str]:
+    return [
+        "### What is installed",
+        "As pip finds it for a device: the newest, unless the line says otherwise. pip compiles every module; with "
+        "`--no-compile`, those that run are compiled when they first do. Answers and instructions are those of a "
+        "Cortex-A72; the answers are held to LiteRT's on x86-64, ONNX Runtime's to its own.",
+        installs_table(installs),
+    ]
 
 
 def installs_table(installs: list[dict[str, Any]]) -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import platform
 import shutil
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from benchmarks import arm, on_core
-from benchmarks.arm64 import CORES, FOLDER, Userland, files_of, need
+from benchmarks.arm64 import CHECKOUT, CORES, FOLDER, Userland, files_of, need
 from benchmarks.arm_tables import arm_markdown
 from benchmarks.instructions import OWNERS, REST, Plugin, between, owner_of
 from edge_runtime.bundle import Bundle
@@ -206,6 +207,11 @@ def test_a_core_runs_python_of_the_userland() -> None:
             [*userland.command(core), "-S", "-c", code], capture_output=True, text=True, check=True, env=environment
         )
         assert done.stdout.split() == ["aarch64", dot_products]
+
+
+def test_the_result_that_is_there_can_be_shown() -> None:
+    result = json.loads((CHECKOUT / "benchmarks/results/arm.json").read_text())
+    assert arm_markdown(result).startswith(f"Bundle {result['bundle']}")
 
 
 def test_the_tables_show_what_holds_and_what_does_not() -> None:
