@@ -17,12 +17,13 @@ RESULTS = Path(__file__).parent / "results"
 _OPTIONS: dict[str, dict[str, Any]] = {
     "arm": {"root": FOLDER, "records": 150},
     "peers": {"records": 0, "workers": 1},
+    "scale": {"hours": 24.0},
 }
 
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    names = ("accuracy", "fiducials", "boards", "beats", "peers", "microcontroller", "arm", "wire")
+    names = ("accuracy", "fiducials", "boards", "beats", "peers", "scale", "microcontroller", "arm", "wire")
     parser.add_argument("name", choices=names)
     parser.add_argument("--run", type=Path, default=Path("runs/default"), help="the run whose folds are judged")
     parser.add_argument("--results", type=Path, default=RESULTS)
@@ -32,6 +33,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--full", action="store_true", help="of wire: at full size, which takes hours")
     parser.add_argument("--root", type=Path, help=f"arm: where its userland is kept (default {FOLDER})")
     parser.add_argument("--records", type=int, help="arm: how many of LUDB's (default 150); peers: of each set (all)")
+    parser.add_argument("--hours", type=float, help="scale: how long the recording is (default 24)")
     parser.add_argument("--workers", type=int, help="peers: so many at once (default 1); their times are taken alone")
     chosen = parser.parse_args(arguments)
 

@@ -12,6 +12,7 @@ from benchmarks.markdown import table
 from benchmarks.microcontroller import markdown as microcontroller_markdown
 from benchmarks.microcontroller import xnnpack_markdown
 from benchmarks.peers.tables import markdown as peers_markdown
+from benchmarks.scale import markdown as scale_markdown
 from benchmarks.wire.tables import markdown as wire_markdown
 from edge_runtime.bundle import DEFAULT, load_bundle
 
@@ -354,9 +355,15 @@ MARKDOWN = {
     "microcontroller": microcontroller_markdown,
     "arm": arm_markdown,
     "peers": peers_markdown,
+    "scale": scale_markdown,
 }
 _IN_README = ("accuracy", "fiducials")
-_PAGES = {"arm": "arm.md", "peers": "benchmarks.md", "microcontroller": "microcontroller.md"}  # in docs/
+_PAGES = {
+    "arm": "arm.md",
+    "peers": "benchmarks.md",
+    "scale": "benchmarks.md",
+    "microcontroller": "microcontroller.md",
+}  # in docs/
 
 
 def results_of(results: Path, run: Path) -> dict[str, Any]:
