@@ -19,6 +19,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "arm": {"root": FOLDER, "records": 150},
     "sizes": {"root": FOLDER},
     "peers": {"records": 0, "workers": 1},
+    "scale": {"hours": 24.0},
 }
 
 
@@ -32,6 +33,7 @@ def main(arguments: list[str]) -> int:
         "boards",
         "beats",
         "peers",
+        "scale",
         "microcontroller",
         "arm",
         "wire",
@@ -48,6 +50,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--full", action="store_true", help="of wire and runtime: at full size, which takes hours")
     parser.add_argument("--root", type=Path, help=f"arm, sizes: where the userland is kept (default {FOLDER})")
     parser.add_argument("--records", type=int, help="arm: how many of LUDB's (default 150); peers: of each set (all)")
+    parser.add_argument("--hours", type=float, help="scale: how long the recording is (default 24)")
     parser.add_argument("--workers", type=int, help="peers: so many at once (default 1); their times are taken alone")
     chosen = parser.parse_args(arguments)
 

@@ -15,6 +15,7 @@ from benchmarks.microcontroller import xnnpack_markdown
 from benchmarks.peers.tables import markdown as peers_markdown
 from benchmarks.quality_tables import quality_markdown
 from benchmarks.runtime.tables import markdown as runtime_markdown
+from benchmarks.scale import markdown as scale_markdown
 from benchmarks.sizes_tables import codings_markdown, sizes_markdown
 from benchmarks.wire.tables import markdown as wire_markdown
 from edge_runtime.bundle import DEFAULT, load_bundle
@@ -328,6 +329,7 @@ MARKDOWN = {
     "microcontroller": microcontroller_markdown,
     "arm": arm_markdown,
     "peers": peers_markdown,
+    "scale": scale_markdown,
     "quality": quality_markdown,
     "longterm": longterm_markdown,
 }
@@ -336,6 +338,7 @@ _PAGES = {  # in docs/
     "arm": "arm.md",
     "microcontroller": "microcontroller.md",
     "peers": "benchmarks.md",
+    "scale": "benchmarks.md",
     "quality": "quality.md",
     "longterm": "quality.md",
 }
