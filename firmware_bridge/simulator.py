@@ -28,6 +28,8 @@ from firmware_bridge.protocols import ENCODERS, native
 _INFO_EVERY_S = 5.0
 _OFF_COUNTS = 0.45  # of full scale: where a native device's amplifier goes when an electrode is off
 _OVERDRIVE = 16  # times the usual gain, when it clips
+_READ_S = 0.2  # for what is still in the pty, and goes with it
+_LOOK_MS = 100  # whether there is room again
 _LONGEST_WORD = 64  # of what a host may say
 
 
@@ -145,10 +147,14 @@ class Conversation:
     """The device's side of its board's handshake. A board that has none streams to whoever listens."""
 
     def __init__(self, wearable: Wearable) -> None:
-        self.streaming = not wearable.board.handshake
         self._wearable, self._board = wearable, wearable.board
+        self.hang_up()
         self._frames = native.NativeParser()
         self._heard = b""
+
+    def hang_up(self) -> None:
+        """Whoever comes next has to ask again."""
+        self.streaming = not self._board.handshake
 
     def answer(self, data: bytes, device_s: float) -> bytes:
         """What it says to these bytes from the host."""
@@ -220,14 +226,28 @@ class _Pty:
             time.sleep(min(0.01, max(0.0, wait_s)))
             return None
 
-    def send(self, data: bytes) -> int:
-        """Bytes that did not fit: a real USB port overruns, so nothing waits for the host."""
-        if self.master < 0 or not data:
+    def send(self, data: bytes, patient: bool = False) -> int:
+        """Bytes that did not fit: a real USB port overruns, so nothing waits for the host, unless it is `patient`."""
+        if self.master < 0:
             return 0
-        try:
-            return len(data) - os.write(self.master, data)
-        except OSError:
-            return len(data)
+        while data:
+            try:
+                data = data[os.write(self.master, data) :]
+            except BlockingIOError:
+                if patient and self._has_room():
+                    continue
+                break
+            except OSError:
+                break
+            if not patient:
+                break
+        return len(data)
+
+    def _has_room(self) -> bool:
+        """Waits for it; False where nobody has the other end open any more."""
+        poll = select.poll()
+        poll.register(self.master, select.POLLOUT)
+        return not any(event & select.POLLHUP for _, event in poll.poll(_LOOK_MS))
 
 
 def play(
@@ -237,10 +257,14 @@ def play(
     on_ready: Callable[[], None] = lambda: None,
     stop: Callable[[], bool] = lambda: False,
     on_send: Callable[[Piece], None] = lambda piece: None,
+    on_sent: Callable[[Piece], None] = lambda piece: None,
+    patient: bool = False,
 ) -> Ledger:
     """Play the whole wearable on a pty behind `link`, `speed` times as fast as life, once its handshake was made.
 
-    The device's own clock goes on while it is unplugged. Returns the ledger.
+    The device's own clock goes on while it is unplugged. patient: `speed` is the most, a host that is behind is waited
+    for, where a real port would overrun; and a device whose port nobody has open any more waits to be asked again.
+    Returns the ledger.
     """
     cable, talk = _Pty(link), Conversation(wearable)
     cable.plug()
@@ -256,27 +280,36 @@ def play(
         for piece in wearable.pieces():
             if stop():
                 break
-            reply = _pace(cable, talk, zero, piece.due_s, speed)
+            reply = _pace(cable, talk, zero, piece.due_s, speed, patient)
+            if patient:  # the time that the host took is not made up for
+                zero = max(zero, time.monotonic() - piece.due_s / speed)
             if piece.plugged != (cable.master >= 0):
+                if patient and not piece.plugged:
+                    time.sleep(_READ_S)
                 cable.plug() if piece.plugged else cable.unplug()
             if talk.streaming:
                 on_send(piece)  # before: a sender that is put aside behind its write would seem to have been late
-                wearable.ledger.overrun_bytes += cable.send(piece.data)
+                left = cable.send(piece.data, patient)
+                wearable.ledger.overrun_bytes += left
+                on_sent(replace(piece, damaged=True) if left else piece)
             else:
                 wearable.ledger.unasked_bytes += len(piece.data)
             if reply:  # made after this frame, so that its number is behind the frame's
-                cable.send(reply)
-        time.sleep(0.2)  # what is still in the pty goes with it
+                cable.send(reply, patient)
+        time.sleep(_READ_S)
         return wearable.ledger
     finally:
         cable.unplug()
 
 
-def _pace(cable: _Pty, talk: Conversation, zero: float, due_s: float, speed: float) -> bytes:
+def _pace(cable: _Pty, talk: Conversation, zero: float, due_s: float, speed: float, patient: bool) -> bytes:
     """Wait until a frame is due. Returns the answer to what the host said meanwhile."""
     reply = b""
     while True:
         left = zero + due_s / speed - time.monotonic()
-        reply += talk.answer(cable.listen(max(0.0, left)) or b"", due_s)
+        heard = cable.listen(max(0.0, left))
+        if heard is None and patient:
+            talk.hang_up()
+        reply += talk.answer(heard or b"", due_s)
         if left <= 0:
             return reply

@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.parts import measure_parts
 
-PARTS = {"live": "live", "ward": "ward"}  # a part's name to its module
+PARTS = {"live": "live", "ward": "ward", "night": "night", "security": "security"}  # a part's name to its module
 
 
 def measure(results: Path, only: Sequence[str] = (), full: bool = False) -> dict[str, Any]:
