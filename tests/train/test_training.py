@@ -197,6 +197,8 @@ def test_offsets_are_found_again(hearts: Windows) -> None:
     offsets = np.array([[-0.010, 0.006], [-0.008, 0.008], [0.010, -0.014]])
 
     class Exact(torch.nn.Module):
+        spec = NetSpec()
+
         def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
             signal = torch.sinh(x[:, 0, 0]) * 0.1
             known = torch.from_numpy(hearts.signal_uv.astype(np.float32) * 1e-3)
