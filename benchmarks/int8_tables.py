@@ -93,7 +93,18 @@ def sensitivity_markdown(found: dict[str, Any]) -> str:
         f"Mean absolute difference of what is stated from the float graph's over {found['windows']} windows of the net "
         "that ships, when this alone is int8 (ONNX Runtime): how far values move, not how much worse they become.\n\n"
         + table(["int8", *_HEAD], rows)
+        + _blame(found)
     )
+
+
+def _blame(found: dict[str, Any]) -> str:
+    """Whether one layer in float would be worth it, where that was measured."""
+    whole = found["everything"]["qt_ms"]
+    for name, row in found.get("all_but", {}).items():
+        gone = 100 * (1 - row["qt_ms"] / whole)
+        said = f"\n\nWith `{name}`, which moves most, kept in float, {gone:.0f} % of the movement of QT are gone"
+        return said + (": the rest adds up over all layers, so none is kept in float." if gone < 50 else ".")
+    return ""
 
 
 def disagreement_markdown(found: dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -169,7 +170,7 @@ def compare(plan_path: Path, runs: Path, device: str = "auto", only: list[str] |
     folder = runs / plan.name
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / ROWS
-    fold = str(plan.fold)
+    fold, cases = str(plan.fold), cache(lambda: cases_of(plan.fold))
 
     def run(candidate: Candidate, budget: str, config: Config) -> None:
         if any((r["candidate"], r["budget"]) == (candidate.name, budget) for r in rows_of(path)):
@@ -177,7 +178,6 @@ def compare(plan_path: Path, runs: Path, device: str = "auto", only: list[str] |
         made = Run.create(config, folder, folder / "cache")
         made.stage("pretrain", device=device)
         made.stage("regress", fold, device)
-        cases = cases_of(plan.fold)
         net = made.load("regress", fold)
         weights = candidate.config.regress.weights
         trained = (weights.masks, weights.intervals, weights.masks * weights.intervals)
@@ -188,8 +188,8 @@ def compare(plan_path: Path, runs: Path, device: str = "auto", only: list[str] |
             "measures": list(candidate.config.measures),
             "parameters": sum(p.numel() for p in net.parameters()),
             "commit": commit(),
-            "errors": judged(TorchBackend(net), cases),
-            "unseen": judged(TorchBackend(made.load("pretrain")), cases),
+            "errors": judged(TorchBackend(net), cases()),
+            "unseen": judged(TorchBackend(made.load("pretrain")), cases()),
         }
         with path.open("a") as file:
             file.write(json.dumps(row) + "\n")
