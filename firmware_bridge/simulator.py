@@ -262,9 +262,9 @@ def play(
 ) -> Ledger:
     """Play the whole wearable on a pty behind `link`, `speed` times as fast as life, once its handshake was made.
 
-    The device's own clock goes on while it is unplugged. patient: `speed` is the most, a host that is behind is waited
-    for, where a real port would overrun; and a device whose port nobody has open any more waits to be asked again.
-    Returns the ledger.
+    The device's own clock goes on while it is unplugged. patient: `speed` is the most; a host that is behind is waited
+    for, where a real port would overrun, and so is the next one where nobody has the port open any more. Returns the
+    ledger.
     """
     cable, talk = _Pty(link), Conversation(wearable)
     cable.plug()
@@ -281,12 +281,14 @@ def play(
             if stop():
                 break
             reply = _pace(cable, talk, zero, piece.due_s, speed, patient)
-            if patient:  # the time that the host took is not made up for
-                zero = max(zero, time.monotonic() - piece.due_s / speed)
             if piece.plugged != (cable.master >= 0):
                 if patient and not piece.plugged:
                     time.sleep(_READ_S)
                 cable.plug() if piece.plugged else cable.unplug()
+            if patient:
+                while piece.plugged and not talk.streaming and not stop():
+                    reply += talk.answer(cable.listen(_LOOK_MS / 1e3) or b"", piece.due_s)
+                zero = max(zero, time.monotonic() - piece.due_s / speed)  # the time that it took is not made up for
             if talk.streaming:
                 on_send(piece)  # before: a sender that is put aside behind its write would seem to have been late
                 left = cable.send(piece.data, patient)

@@ -88,7 +88,7 @@ def attack(port: int, token: str) -> dict[str, Surface]:
         "messages": _messages(port, good),
         "tokens": _tokens(port, token),
     }
-    with RawSocket(port, {"Cookie": _cookie(port, token)}) as socket:  # and who may, still can
+    with RawSocket(port, {"Cookie": cookie_of(port, token)}) as socket:  # and who may, still can
         if socket.status != 101 or socket.receive() is None:
             raise RuntimeError("after all that the dashboard does not answer any more")
     return found
@@ -173,8 +173,8 @@ def _queries(port: int, good: Mapping[str, str]) -> Surface:
     for query in _BAD_QUESTIONS:
         surface.book(str(query), _ask(port, f"/past/stretch?{urlencode(query)}", headers=good), (400,))
     for text in ("source=%ff%fe", "source=a%00b", "&&&=&=", "source=" + "%41" * 3000):
-        # A name that is merely unknown is asked of the store, which is not there.
-        surface.book(text, _ask(port, f"/past/days?{text}", headers=good), (400, 503))
+        # A name that is merely unknown is asked of the store, which is not there, or has nothing of it.
+        surface.book(text, _ask(port, f"/past/days?{text}", headers=good), (200, 400, 503))
     return surface
 
 
@@ -230,7 +230,7 @@ def _tokens(port: int, token: str) -> Surface:
         "' OR 1=1",
     ]
     wrong += [secrets.token_urlsafe(24) for _ in range(20)]
-    name = _cookie(port, token).partition("=")[0]
+    name = cookie_of(port, token).partition("=")[0]
     for said in wrong:
         for target in ("/app.js", "/past/days?source=bed"):
             surface.book(f"cookie {said}", _ask(port, target, headers={"Cookie": f"{name}={said}"}), (401,))
@@ -248,7 +248,7 @@ def _tokens(port: int, token: str) -> Surface:
     return surface
 
 
-def _cookie(port: int, token: str) -> str:
+def cookie_of(port: int, token: str) -> str:
     from edge_runtime.dashboard.access import Access
 
     access = Access(DashboardOptions(port=port, token=token))

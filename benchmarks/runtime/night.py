@@ -21,6 +21,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,8 @@ class Run:
         code = self.process.wait(_SETTLES_S)
         self._reader.join()
         self._errors.close()
+        if self.process.stdout:
+            self.process.stdout.close()
         return code
 
 
@@ -147,22 +150,24 @@ def plan(seconds: float, beyond: bool) -> list[tuple[float, Callable[[Bedroom], 
     """What happens after how many reports. beyond: fill the disk for longer than the store has room for, too."""
     room = room_for(1)
     full = min(0.5 * room, 0.1 * seconds)
+    early = min(60.0, 0.02 * seconds)
+    again = 0.42 * seconds + early
     events = [
         # While the store's log is short, so that it has to grow, and cannot.
-        (60.0, Bedroom.fill),
-        (60.0 + full, Bedroom.empty),
+        (early, Bedroom.fill),
+        (early + full, Bedroom.empty),
         (0.30 * seconds, Bedroom.stop_broker),
         (0.38 * seconds, Bedroom.start_broker),
         (0.42 * seconds, Bedroom.kill),
-        (0.42 * seconds + 60.0, Bedroom.fill),
-        (0.42 * seconds + 60.0 + full, Bedroom.empty),
+        (again, Bedroom.fill),
+        (again + full, Bedroom.empty),
         (0.58 * seconds, Bedroom.stop_broker),
         (0.62 * seconds, Bedroom.kill),
         (0.66 * seconds, Bedroom.start_broker),
     ]
     if beyond:
         events += [(0.75 * seconds, Bedroom.fill), (0.75 * seconds + 1.6 * room, Bedroom.empty)]
-    return events
+    return sorted(events, key=itemgetter(0))
 
 
 def measure(full: bool) -> dict[str, Any]:
@@ -237,8 +242,9 @@ def _settle(room: Bedroom) -> None:
     """Until all that was printed is in the store, and all that is in the outbox was sent."""
 
     def settled() -> bool:
+        last = room.run.heard[-1]
         stored, left = _read_store(room.store)
-        return not left and bool(stored) and stored[-1].session == room.run.session
+        return not left and last in {report.key for report in stored}
 
     wait_for(settled, _SETTLES_S, lambda: time.sleep(0.5))
 

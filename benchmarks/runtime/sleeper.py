@@ -110,9 +110,11 @@ class Witnessed(Wearable):
         self.greeted: list[tuple[float, int]] = []
         self._books = Books(self.board)
         self._own = False
-        self._answer: Piece | None = None  # it goes behind the piece that is on its way
+        self._plays = False
+        self._answer: Piece | None = None  # it goes behind the piece that is on its way, where there is one
 
     def note(self, piece: Piece) -> None:
+        self._plays = True
         if self._books.hear(piece):
             self.given.append((piece.first, piece.samples))
         if self._answer is not None:
@@ -131,7 +133,11 @@ class Witnessed(Wearable):
         if not self._own:
             self.greeted.append((time.monotonic(), len(self.given)))
             self._books.opened()
-            self._answer = Piece(device_s, data, number)
+            answer = Piece(device_s, data, number)
+            if self._plays:
+                self._answer = answer
+            else:
+                self._books.hear(answer)
         return data
 
 

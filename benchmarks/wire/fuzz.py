@@ -49,6 +49,7 @@ def mutated(data: bytes, random: Random, changes: int) -> bytes:
     """Flipped bits, and stretches that are lost, new, or there twice."""
     out = bytearray(data)
     for _ in range(changes):
+        out = out or bytearray(1)
         at, some = random.randrange(len(out)), random.randrange(1, 40)
         match random.randrange(4):
             case 0:

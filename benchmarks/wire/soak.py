@@ -49,9 +49,9 @@ def spec_of(seconds: float, seed: int) -> str:
     return ",".join(items)
 
 
-def resident_bytes() -> int:
-    """Of this process, now."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE
+def resident_bytes(pid: int | str = "self") -> int:
+    """Of a process, now."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
 
 
 class Memory:

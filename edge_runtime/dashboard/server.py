@@ -132,7 +132,14 @@ def _configuration(app: Any) -> Config:
                 self.loop.call_later(_EACH_WITHIN_S, self._hurry, self.cycle)
 
     class Prompt(WebSocketsSansIOProtocol):
-        """Does not wait forever for a handshake that came to nothing."""
+        """Does not wait forever for a handshake that came to nothing, and says nothing of bytes that are none of the
+        protocol's: nobody's log is a client's to fill."""
+
+        def data_received(self, data: bytes) -> None:
+            try:
+                super().data_received(data)
+            except Exception:  # such as no UTF-8 behind a close, of which uvicorn makes a traceback
+                self.transport.abort()
 
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
             super().connection_made(transport)
