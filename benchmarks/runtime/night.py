@@ -256,8 +256,15 @@ def _read_store(path: Path) -> tuple[list[Stored], int]:
         rows = connection.execute(asked).fetchall()
         ((left,),) = connection.execute("SELECT count(*) FROM outbox")
     return [
-        Stored(*row[:5], tuple(n for n, value in zip(VALUES, row[5:], strict=True) if value is not None))
-        for row in rows
+        Stored(
+            session,
+            sequence,
+            start_s,
+            end_s,
+            state,
+            tuple(n for n, v in zip(VALUES, stated, strict=True) if v is not None),
+        )
+        for session, sequence, start_s, end_s, state, *stated in rows
     ], int(left)
 
 
