@@ -87,8 +87,9 @@ def _spent(begin: float, process: subprocess.Popen[bytes], out: IO[bytes]) -> Sp
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise RecordError(f"leadwire analyse ended with code {process.returncode}; see above")
-    out.seek(0)
-    return Spent(wall, usage.ru_utime + usage.ru_stime, most, sum(1 for _ in out))
+    with out:
+        out.seek(0)
+        return Spent(wall, usage.ru_utime + usage.ru_stime, most, sum(1 for _ in out))
 
 
 def measure(run: Run, results: Path, hours: float = HOURS) -> dict[str, Any]:
