@@ -256,7 +256,14 @@ def _read_store(path: Path) -> tuple[list[Stored], int]:
         rows = connection.execute(asked).fetchall()
         ((left,),) = connection.execute("SELECT count(*) FROM outbox")
     return [
-        Stored(*row[:5], tuple(n for n, value in zip(VALUES, row[5:], strict=True) if value is not None))
+        Stored(
+            row[0],
+            row[1],
+            row[2],
+            row[3],
+            row[4],
+            tuple(n for n, value in zip(VALUES, row[5:], strict=True) if value is not None),
+        )
         for row in rows
     ], int(left)
 
