@@ -28,7 +28,8 @@ def _made(part: dict[str, Any], on_one_core: bool) -> str:
     size = "" if part["full"] else " at the small size"
     return (
         f"Measured{size} at {part['measured_at_commit']} on {part['machine']}, {part['cores']} cores"
-        f"{' of which it has one' if on_one_core else ''}, load {part['load_before']:g} before; numbers in [runtime.json]({_RESULTS})."
+        f"{' of which it has one' if on_one_core else ''}, load {part['load_before']:g} before; "
+        f"numbers in [runtime.json]({_RESULTS})."
     )
 
 
