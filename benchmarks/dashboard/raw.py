@@ -82,6 +82,12 @@ class RawSocket:
         with suppress(ConnectionError):  # it has been closed already; what it said before can be read
             self._socket.sendall(data)
 
+    def say_no_more(self, wait_s: float) -> None:
+        """And wait for an answer no longer than this."""
+        self._socket.settimeout(wait_s)
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
+
     def receive(self) -> tuple[int, bytes] | None:
         """The next frame: opcode and payload; None at the end."""
         while len(self._buffer) < 2 or len(self._buffer) < self._size():

@@ -42,7 +42,7 @@ from edge_runtime.windows import windows_of
 
 _SLOW_S = 20.0  # of processor time: it is taken for one that does not end
 _GROWS_BYTES = 64 << 20  # of which a surface's attempts may leave behind
-_ANSWERS_S = 3.0
+_ANSWERS_S = 0.5  # of a request that is none it may wait for the rest
 _STARTS_S = 120.0
 _BEATS_BPM = 60.0
 
@@ -242,7 +242,7 @@ def _mutated_requests(port: int, count: int, seed: int) -> Surface:
     for data in islice(hostile.requests(port, Random(seed)), count):
         answer = _ask(port, data)
         status = status_of(answer)
-        outcome = "closed" if status is None else str(status)
+        outcome = "no answer" if status is None else str(status)
         surface.book(repr(data[:80]), outcome, status is None or status < 500)
     return surface
 
@@ -270,6 +270,9 @@ def _mutated_frames(port: int, token: str, count: int, seed: int) -> Surface:
                 continue
             connection.send_bytes(data)
             connection.send(b"", 8)  # a close, for what was good after all
+            connection.say_no_more(_ANSWERS_S)
             code = connection.closed_with()
-            surface.book(repr(data), "closed" if code is None else str(code), code is None or code != 1011)
+            surface.book(
+                repr(data), "no answer" if code is None else str(code or "closed"), code is None or code != 1011
+            )
     return surface

@@ -17,15 +17,19 @@ def markdown(result: dict[str, Any]) -> str:
     lines = ["<!-- written by python -m benchmarks runtime -->", "# What a run costs, and how late it is", ""]
     for name, (title, text) in _SECTIONS.items():
         if name in result:
-            lines += [f"## {title}", "", *text(result[name]), "", _made(result[name]), ""]
+            lines += [f"## {title}", "", *text(result[name]), "", _made(result[name], name in _ON_ONE_CORE), ""]
     return "\n".join(lines)
 
 
-def _made(part: dict[str, Any]) -> str:
+_ON_ONE_CORE = ("live", "ward")
+
+
+def _made(part: dict[str, Any], on_one_core: bool) -> str:
     size = "" if part["full"] else " at the small size"
     return (
-        f"Measured{size} at {part['measured_at_commit']} on {part['machine']}, {part['cores']} cores of which it has "
-        f"one, load {part['load_before']:g} before; numbers in [runtime.json]({_RESULTS})."
+        f"Measured{size} at {part['measured_at_commit']} on {part['machine']}, {part['cores']} cores"
+        f"{' of which it has one' if on_one_core else ''}, load {part['load_before']:g} before; "
+        f"numbers in [runtime.json]({_RESULTS})."
     )
 
 

@@ -39,7 +39,7 @@ def _in_call(call: ast.Call) -> Iterator[str]:
     given = {word.arg: word.value.value if isinstance(word.value, ast.Constant) else ... for word in call.keywords}
     for word, value in _NEVER.items():
         if word in given and (given[word] is value or given[word] is ...):
-            yield f"{word}={'?' if given[word] is ... else repr(given[word])}"
+            yield f"{word}={'?' if given[word] is ... else value}"
     match call.func:
         case ast.Name(id=name) if name in _BUILT_IN:
             yield f"{name}()"
