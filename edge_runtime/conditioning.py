@@ -8,13 +8,16 @@ linear scale over +-5 mV would leave it two.
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Samples = NDArray[np.float64]
+_LONGEST_REFLECTED_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -39,9 +42,20 @@ class Conditioning:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict[str, object]) -> Conditioning:
-        """Raises TypeError for a key that this version does not know."""
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})  # type: ignore[arg-type]
+    def from_dict(cls, values: dict[str, Any]) -> Conditioning:
+        """Raises TypeError for a key that this version does not know, TypeError or ValueError for no such number."""
+        read = {key: _edges(v) if key.endswith("_edges_hz") else float(v) for key, v in values.items()}
+        found = cls(**read)  # type: ignore[arg-type]
+        if not 0 <= found.reflect_s <= _LONGEST_REFLECTED_S:
+            raise ValueError(f"{found.reflect_s:g} s to reflect")
+        return found
+
+
+def _edges(values: Any) -> tuple[float, float]:
+    low, high = (float(hz) for hz in values)
+    if not 0 < low < high < math.inf:
+        raise ValueError(f"a band that goes from {low:g} to {high:g} Hz")
+    return low, high
 
 
 DEFAULT = Conditioning()

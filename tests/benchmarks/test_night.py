@@ -105,7 +105,7 @@ def test_a_short_night_loses_nothing() -> None:
 # ---- what should be refused ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("name", "count"), [("record", 60), ("bundle", 30), ("config", 60)])
+@pytest.mark.parametrize(("name", "count"), [("record", 60), ("bundle", 60), ("config", 60)])
 def test_hostile_files_are_refused_in_one_line(name: str, count: int) -> None:
     surface = security.of_files(name, count)
     assert surface.tried >= count and not surface.wrong, surface.shown

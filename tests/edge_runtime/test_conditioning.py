@@ -71,3 +71,16 @@ def test_a_spec_goes_through_json_and_back() -> None:
     assert Conditioning.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
     with pytest.raises(TypeError):
         Conditioning.from_dict({"bandwidth": 3})
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"low_pass_edges_hz": [30.0]}, {"low_pass_edges_hz": ["a", "b"]}, {"high_pass_edges_hz": 0.3},
+        {"high_pass_edges_hz": [0.7, 0.3]}, {"reflect_s": {}}, {"reflect_s": -1}, {"reflect_s": float("nan")},
+        {"compand_mv": [0.1]}, {"more": 1},
+    ],
+)  # fmt: skip
+def test_numbers_that_are_none_are_not_taken(odd: dict[str, object]) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        Conditioning.from_dict({**DEFAULT.to_dict(), **odd})
