@@ -16,7 +16,7 @@ from tests.fakes import ecg_of, regular_waves
 from train import peers
 from train.peers import Answer, about, ask, installed, measures
 from train.peers.finders import _REACH_S, BEATS_BY, EVERY, OUR_BEATS, OURS, PEERS, _beats_of, _of_beats
-from train.peers.words import ABSENT_CODE, BEATS
+from train.peers.words import BEATS, UNUSABLE
 from train.peers.worker import closure, size_bytes
 
 HERE = Path(sys.executable)
@@ -74,11 +74,13 @@ def test_a_process_that_dies_costs_the_signal_that_killed_it(tmp_path: Path) -> 
 
 def test_one_that_is_not_there_says_what_to_do(tmp_path: Path) -> None:
     gone = tmp_path / "python"
-    gone.write_text(f"#!/bin/sh\necho 'x is not installed' >&2\nexit {ABSENT_CODE}\n")
+    gone.write_text(f"#!/bin/sh\necho 'x is not installed; do this' >&2\nexit {UNUSABLE}\n")
     gone.chmod(0o755)
-    with pytest.raises(UsageError, match="x is not installed; `make peers`"):
+    with pytest.raises(UsageError, match="x is not installed; do this"):
         about("sleepecg", gone)
     assert not installed("sleepecg", gone)
+    with pytest.raises(UsageError, match="leadwire cannot be opened"):
+        ask(OURS, [HEART], HERE, bundle="/nowhere")
 
 
 def test_ours_finds_every_beat_of_a_long_recording_once() -> None:

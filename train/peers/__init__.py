@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from edge_runtime.bundle import MEASURED
 from edge_runtime.errors import UsageError
 from edge_runtime.intervals import EDGE_S, MIN_BEATS
-from train.peers.words import ABSENT, ABSENT_CODE, BEATS, EMPTY, FAILED, MARKS, VALUES, WHOLE
+from train.peers.words import BEATS, EMPTY, FAILED, MARKS, UNUSABLE, VALUES, WHOLE
 
 NEUROKIT = "neurokit2 dwt"  # the neighbour of every figure: its documentation's own way
 _ROOT = Path(__file__).parents[2]
@@ -93,7 +93,8 @@ def ask(
     """Every signal's answer. limit_s: after so long a signal counts as failed. options: for the peer, such as a bundle.
 
     kept: a folder in which answers stay: what is there already, of the same signals, options and version, is not asked
-    again, so that a long run can go on where it was. Raises UsageError where the peer is not installed.
+    again, so that a long run can go on where it was. Raises UsageError where the peer is not installed or cannot be
+    opened.
     """
     with tempfile.TemporaryDirectory(prefix="leadwire-peer-") as scratch:
         folder = Path(scratch)
@@ -149,14 +150,14 @@ def _write(signals: Sequence[Signal], path: Path) -> str:
 
 
 def _call(python: Path | None, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Raises UsageError where the peer is not there, or, with `check`, for any other end that is not well."""
+    """Raises UsageError for a peer that is not there or cannot be opened and, with `check`, for any other bad end."""
     who = python or python_of_peers()
     command = [str(who), "-m", "train.peers.worker", *words]
     environment = {**os.environ, **_QUIET, "PYTHONPATH": str(_ROOT)}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=_ROOT, check=False)
     last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-    if done.returncode == ABSENT_CODE:
-        raise UsageError(f"{last}; {ABSENT}")
+    if done.returncode == UNUSABLE:
+        raise UsageError(last)
     if done.returncode and check:
         raise UsageError(f"{' '.join(words)}: {last}")
     return done

@@ -25,7 +25,7 @@ import numpy as np
 
 from edge_runtime.vitals import resident_mb
 from train.peers.finders import EVERY, Finder, Partly
-from train.peers.words import ABSENT_CODE, EMPTY, FAILED, MARKS, VALUES
+from train.peers.words import ABSENT, EMPTY, FAILED, MARKS, UNUSABLE, VALUES
 
 
 def about(name: str) -> dict[str, Any]:
@@ -70,7 +70,10 @@ def answer(folder: Path, answers: Path) -> None:
     with np.load(folder / "signals.npz", allow_pickle=False) as file:
         flat, sizes, rates = file["millivolts"], file["sizes"], file["rates_hz"]
     signals = np.split(flat, np.cumsum(sizes)[:-1]) if len(sizes) else []
-    find = EVERY[job["peer"]].make(**job["options"])
+    try:
+        find = EVERY[job["peer"]].make(**job["options"])
+    except Exception as error:  # no question of a signal
+        raise Unusable(f"{job['peer']} cannot be opened ({type(error).__name__}: {error})") from error
     done = _mend(answers)
     if signals and done < len(signals):
         with contextlib.suppress(Exception):  # what is done once is done here, and not timed
@@ -130,6 +133,10 @@ def _limited(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
+class Unusable(Exception):
+    """The peer is there and cannot be asked."""
+
+
 if __name__ == "__main__":
     try:
         if sys.argv[1] == "about":
@@ -138,5 +145,8 @@ if __name__ == "__main__":
         else:
             answer(Path(sys.argv[2]), Path(sys.argv[3]))
     except (ImportError, metadata.PackageNotFoundError) as error:
-        print(f"{sys.argv[-1] if sys.argv[1] == 'about' else 'a peer'} is not installed ({error})", file=sys.stderr)
-        raise SystemExit(ABSENT_CODE) from None
+        print(f"{sys.argv[2]} is not installed ({error}); {ABSENT}", file=sys.stderr)
+        raise SystemExit(UNUSABLE) from None
+    except Unusable as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(UNUSABLE) from None
