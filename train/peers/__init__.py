@@ -93,9 +93,9 @@ def ask(
 ) -> Asked:
     """Every signal's answer. limit_s: after so long a signal counts as failed. options: for the peer, such as a bundle.
 
-    kept: a folder in which answers stay: what is there already, of the same signals, options, version and way, is not asked
-    again, so that a long run can go on where it was. Raises UsageError where the peer is not installed or cannot be
-    opened.
+    kept: a folder in which answers stay: what is there already, of the same signals, options, version and way of
+    asking, is not asked again, so that a long run can go on where it was. Raises UsageError where the peer is not
+    installed or cannot be opened.
     """
     with tempfile.TemporaryDirectory(prefix="leadwire-peer-") as scratch:
         folder = Path(scratch)
