@@ -30,6 +30,7 @@ from train.peers.words import BEATS, EMPTY, FAILED, MARKS, UNUSABLE, VALUES, WHO
 
 NEUROKIT = "neurokit2 dwt"  # the neighbour of every figure: its documentation's own way
 _ROOT = Path(__file__).parents[2]
+_FINDERS = Path(__file__).with_name("finders.py")
 _ENVIRONMENT = _ROOT / ".peers"
 # One thread each, as ours; onnxruntime takes what it likes, and its processor time tells.
 _QUIET = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
@@ -92,14 +93,15 @@ def ask(
 ) -> Asked:
     """Every signal's answer. limit_s: after so long a signal counts as failed. options: for the peer, such as a bundle.
 
-    kept: a folder in which answers stay: what is there already, of the same signals, options and version, is not asked
-    again, so that a long run can go on where it was. Raises UsageError where the peer is not installed or cannot be
-    opened.
+    kept: a folder in which answers stay: what is there already, of the same signals, options, version and way of
+    asking, is not asked again, so that a long run can go on where it was. Raises UsageError where the peer is not
+    installed or cannot be opened.
     """
     with tempfile.TemporaryDirectory(prefix="leadwire-peer-") as scratch:
         folder = Path(scratch)
         job = {"peer": name, "limit_s": limit_s, "options": options, "version": about(name, python)["version"]}
         job["signals"] = _write(signals, folder / "signals.npz")
+        job["finders"] = hashlib.sha256(_FINDERS.read_bytes()).hexdigest()  # the way in which it is asked
         (folder / "job.json").write_text(json.dumps(job))
         key = hashlib.sha256(json.dumps(job, sort_keys=True).encode()).hexdigest()[:16]
         answers = (kept or folder) / f"{name.replace(' ', '-')}-{key}.jsonl"
