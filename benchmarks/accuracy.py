@@ -11,17 +11,13 @@ import contextlib
 import csv
 import hashlib
 import json
-import multiprocessing
-import os
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from benchmarks import classes, coverage, neighbour, worst
 from benchmarks.cases import all_cases
@@ -34,6 +30,7 @@ from edge_runtime.library import cache_folder
 from export.bundle_writer import write_bundle
 from train import folds
 from train.augment import EM_TRAINING_SHARE, electrode_motion
+from train.by_fold import each_fold
 from train.datasets import ludb
 from train.datasets.truth import Case
 from train.evaluate import TorchBackend, signal_to_noise, window_of, within_ec13
@@ -319,11 +316,8 @@ def measure(run: Run, results: Path) -> dict[str, Any]:
     """Run everything, a fold a core; write `accuracy.json`, `accuracy-rows.csv` and the pictures into `results`."""
     found = Found()
     jobs = [(run.folder, fold) for fold in run.config.folds]
-    run.make_caches()  # once, not by each process
-    workers = min(len(jobs), len(os.sched_getaffinity(0)))
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        for part in tqdm(pool.map(judge_fold, jobs), total=len(jobs), desc="folds"):
-            found.add(part)
+    for part in each_fold(run, judge_fold, jobs):
+        found.add(part)
     results.mkdir(parents=True, exist_ok=True)
     rows = [*found.rows, *peer_rows(found.rows, neighbour.kept(results))]
     out: dict[str, Any] = {

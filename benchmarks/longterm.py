@@ -9,10 +9,7 @@ half hours, as they are and with their sign turned.
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from pathlib import Path
@@ -35,6 +32,7 @@ from edge_runtime.records import read_record
 from edge_runtime.report import Report
 from edge_runtime.windows import WINDOW_S, windows_of
 from train import folds
+from train.by_fold import each_fold
 from train.datasets import cinc2017
 from train.run import Run, commit
 
@@ -257,14 +255,11 @@ def mitdb_tables(folder: Path, found: dict[str, list[Report]]) -> dict[str, Any]
 def measure(run: Run, results: Path) -> dict[str, Any]:
     """Write `longterm.json` into `results`."""
     found, jobs = Found(), [(run.folder, fold) for fold in run.config.folds]
-    run.make_caches()  # once, not by each process
-    workers = min(len(jobs), len(os.sched_getaffinity(0)))
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        for part in tqdm(pool.map(judge_fold, jobs), total=len(jobs), desc="folds"):
-            found.mitdb |= part.mitdb
-            found.turned |= part.turned
-            for kind, records in part.cinc.items():
-                found.cinc.setdefault(kind, []).extend(records)
+    for part in each_fold(run, judge_fold, jobs):
+        found.mitdb |= part.mitdb
+        found.turned |= part.turned
+        for kind, records in part.cinc.items():
+            found.cinc.setdefault(kind, []).extend(records)
     tried = choice(found.cinc, run.config.seed)
     shown = ("as_it_is", "turned")
     out: dict[str, Any] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from train.markdown import table
+from train.markdown import sections, table
 
 _DAY_S = 86400.0
 
@@ -79,4 +79,4 @@ def longterm_markdown(result: dict[str, Any]) -> str:
         "### Leads worn the other way round, over half an hour": inverted_markdown(result["inverted_after_s"]),
         "### A rate that steps": steps_markdown(result["steps"]),
     }
-    return "\n\n".join(text for title_and_table in parts.items() for text in title_and_table)
+    return sections(parts)

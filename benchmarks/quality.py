@@ -8,18 +8,14 @@ on purpose, CinC 2017's noisy records, and leads turned over. The curve shows wh
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from benchmarks.accuracy import fold_bundle
 from benchmarks.spoiled import FAULTS, LEVELS_DB, RATE_HZ, at_rate, noises
@@ -32,6 +28,7 @@ from edge_runtime.offline import SUMMARY_HOP_S, record_rhythm
 from edge_runtime.report import MEASURABLE, RHYTHMS
 from edge_runtime.windows import WINDOW_S, windows_of
 from train import folds
+from train.by_fold import each_fold
 from train.datasets import cinc2017, mitdb, ptbxl
 from train.datasets.truth import Case, bpm, ludb_cases, qtdb_cases
 from train.evaluate import signal_to_noise, window_of, within_ec13
@@ -332,11 +329,8 @@ def measure(run: Run, results: Path) -> dict[str, Any]:
     from benchmarks.quality_tables import curve_picture
 
     found, jobs = Found(), [(run.folder, fold) for fold in run.config.folds]
-    run.make_caches()  # once, not by each process
-    workers = min(len(jobs), len(os.sched_getaffinity(0)))
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        for part in tqdm(pool.map(judge_fold, jobs), total=len(jobs), desc="folds"):
-            found.add(part)
+    for part in each_fold(run, judge_fold, jobs):
+        found.add(part)
     threshold = json.loads((run.folder / "calibration.json").read_text())["quality"]["threshold"]
     out: dict[str, Any] = {
         "what": "five folds by patient; nets that never saw the patient, noise that no training saw",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from train.markdown import table
+from train.markdown import sections, table
 
 _ORDER = (
     "lead_off", "flat", "clipped", "low_amplitude", "mains", "muscle", "motion", "implausible_rate", "few_beats",
@@ -83,7 +83,7 @@ def quality_markdown(result: dict[str, Any]) -> str:
         "### Records that their annotators called noisy": cinc_markdown(result["cinc2017"]),
         "### Leads as they are and turned": worn_markdown(result["worn"]),
     }
-    return "\n\n".join(text for title_and_table in parts.items() for text in title_and_table)
+    return sections(parts)
 
 
 def curve_picture(curve: dict[str, Any], path: Path) -> None:

@@ -6,6 +6,7 @@ A new one is its options, what opens it, and a row.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -264,14 +265,12 @@ def options_of(sections: Mapping[str, Any], name: str) -> dict[str, Any]:
 def open_sinks(options: Mapping[str, Any], around: Around) -> list[Sink]:
     """Those that were asked for, in the table's order. Raises UsageError, and then leaves none open."""
     sinks: list[Sink] = []
-    try:
+    with contextlib.ExitStack() as undo:
         for row in ROWS:
             if row.name in options and (sink := _open(row, options[row.name], around)) is not None:
                 sinks.append(sink)
-    except BaseException:
-        for sink in sinks:
-            sink.close()
-        raise
+                undo.callback(sink.close)
+        undo.pop_all()
     return sinks
 
 

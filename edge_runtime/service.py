@@ -24,6 +24,7 @@ CONFIG_FILE = f"/etc/{NAME}/{NAME}.toml"
 DATA_FOLDER = f"/var/lib/{NAME}"
 _CREDENTIAL = f"${{CREDENTIALS_DIRECTORY}}/{NAME}.toml"
 _GROUPS = ("dialout", "plugdev", "uucp")  # who owns serial ports, by distribution
+_HIDDEN = ("/home", "/root")  # what ProtectHome=true would hide, a virtual environment there included
 # By number: a name is known to systemd only once its driver is loaded, which is when a device is first plugged in.
 _SERIAL_MAJORS = {
     188: "USB adapters",
@@ -165,7 +166,8 @@ def plan(config: Path | None, root: Path, command: Sequence[str]) -> Plan:
         raise UsageError(f"no {place} yet; give one with --config FILE (`leadwire run --help` shows one)")
     options = options_in(source, {})
     groups = [name for name in _GROUPS if name in _groups_of(root)]
-    at_home = any(str(path).startswith(("/home/", "/root/")) for path in (command[0], Path(sys.executable).resolve()))
+    programs = Path(command[0]), Path(sys.executable).resolve()
+    at_home = any(program.is_relative_to(hidden) for program in programs for hidden in _HIDDEN)
     return Plan(
         files=(
             File(CONFIG_FILE, source.read_text("utf-8"), 0o600),  # a broker's password may be in it

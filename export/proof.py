@@ -9,11 +9,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
-import os
 import tempfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -32,6 +29,7 @@ from edge_runtime.errors import exit_with
 from edge_runtime.library import cache_folder
 from edge_runtime.report import RHYTHMS
 from export.bundle_writer import PROOF, REFERENCE, write_bundle
+from train.by_fold import each_fold
 from train.datasets.truth import Case, ludb_cases, qtdb_cases
 from train.evaluate import TorchBackend, window_of
 from train.run import Run, commit
@@ -211,13 +209,10 @@ def findings_auc(nets: list[tuple[NDArray[np.bool_], NDArray[np.float32]]]) -> f
 
 def prove(run: Run) -> dict[str, Any]:
     """See every fold, and write `proof.json` into the run's folder."""
-    run.make_caches()
     seen = Seen()
     jobs = [(run.folder, run.cache, fold) for fold in run.config.folds]
-    workers = min(len(jobs), len(os.sched_getaffinity(0)))
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        for part in tqdm(pool.map(see_fold, jobs), total=len(jobs), desc="folds"):
-            seen.add(part)
+    for part in each_fold(run, see_fold, jobs):
+        seen.add(part)
     found = list(seen.heads)
     proof = {
         "what": "nets of five folds on patients that they never saw; each form beside torch",

@@ -9,10 +9,7 @@ without that fold.
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -35,6 +32,7 @@ from edge_runtime.report import FINDINGS, RHYTHMS
 from edge_runtime.windows import WINDOW_S, Window
 from train import folds
 from train.augment import EM_TRAINING_SHARE, electrode_motion
+from train.by_fold import each_fold
 from train.codings import coded
 from train.datasets.truth import Case, ludb_cases, qtdb_cases
 from train.generators import noise
@@ -240,14 +238,9 @@ def evaluate(run: Run) -> None:
     by_fold: dict[str, Residuals] = {}
     rows: dict[str, list[QualityRow]] = {}
     records: dict[str, RhythmRows] = {}
-    run.make_caches()  # once, not by each process
     jobs = [(run.folder, run.cache, str(fold)) for fold in run.config.folds]
-    workers = min(len(jobs), len(os.sched_getaffinity(0)))
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        for (*_, fold), found in zip(
-            jobs, tqdm(pool.map(_seen_by_a_fold, jobs), total=len(jobs), desc="folds"), strict=True
-        ):
-            by_fold[fold], rows[fold], records[fold] = found
+    for (*_, fold), found in zip(jobs, each_fold(run, _seen_by_a_fold, jobs), strict=True):
+        by_fold[fold], rows[fold], records[fold] = found
 
     def fitted(chosen: list[str]) -> dict[str, Any]:
         return {
